@@ -1,0 +1,73 @@
+package presence
+
+import "fmt"
+
+// Kind says what an event tells. Consumers ignore kinds that they do not know.
+type Kind uint8
+
+const (
+	// KindOnline: a user went from offline to online.
+	KindOnline Kind = iota + 1
+	// KindOffline: a user went from online to offline.
+	KindOffline
+	// KindBaseline: the first answer about a newly watched user; no transition.
+	KindBaseline
+	// KindRemoved: the user left the watchlist; no transition.
+	KindRemoved
+)
+
+// String returns the word used in subjects, events and SQL.
+func (k Kind) String() string {
+	switch k {
+	case KindOnline:
+		return "online"
+	case KindOffline:
+		return "offline"
+	case KindBaseline:
+		return "baseline"
+	case KindRemoved:
+		return "removed"
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// ParseKind is the inverse of [Kind.String].
+func ParseKind(word string) (Kind, error) {
+	for k := KindOnline; k <= KindRemoved; k++ {
+		if k.String() == word {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("no such kind: %q", word)
+}
+
+// MarshalText encodes the kind as its word; a value that is none is an error.
+func (k Kind) MarshalText() ([]byte, error) {
+	if k < KindOnline || k > KindRemoved {
+		return nil, fmt.Errorf("no such kind: %d", uint8(k))
+	}
+	return []byte(k.String()), nil
+}
+
+// UnmarshalText is the inverse of [Kind.MarshalText].
+func (k *Kind) UnmarshalText(text []byte) (err error) {
+	*k, err = ParseKind(string(text))
+	return err
+}
+
+// KindOf tells what a change between two statuses is. A change to the same
+// status is none: ok is false.
+func KindOf(from, to Status) (kind Kind, ok bool) {
+	switch {
+	case from == to:
+		return 0, false
+	case from == Unknown:
+		return KindBaseline, true
+	case to == Unknown:
+		return KindRemoved, true
+	case to == Online:
+		return KindOnline, true
+	default:
+		return KindOffline, true
+	}
+}
