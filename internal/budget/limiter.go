@@ -1,0 +1,187 @@
+// Package budget spends an app's requests: never more than the limit in any
+// sliding second, and hardly ever fewer. It imports the standard library alone.
+//
+// A token bucket cannot promise the first: at 20 a second with burst 1 it lets
+// 21 requests into half of all sliding seconds, because a late wake-up is
+// followed by one on time. The [Limiter] keeps the real send times of the last
+// limit requests instead, and lets the next one go no sooner than a second and
+// a guard behind the oldest of them:
+//
+//	sent:   |1  |2  |3  …  |20      |21
+//	        └── 1 s + guard ───────→┘
+//
+// The guard stands for what the limiter cannot see: that one request may reach
+// the server a little slower than the request that follows it a second later.
+package budget
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+)
+
+// Guard is added to the second: 10 ms leave 99 % of the limit to use.
+const Guard = 10 * time.Millisecond
+
+// catchUp is how far the even pace may be made up for after late wake-ups.
+const catchUp = 5 * time.Millisecond
+
+// Limiter hands out the slots of one app. Its methods may be called from any
+// goroutine; waiters are served in the order in which they came.
+type Limiter struct {
+	limit  int           // slots in one window
+	window time.Duration // a second and the guard; longer for rates under 1
+	gap    time.Duration // even pace
+	allow  func() error
+
+	turn chan struct{} // held by the one waiter whose slot comes next
+
+	mu        sync.Mutex // guards all below
+	ring      []slot     // the last limit slots, slot n at n % limit
+	spent     uint64
+	pace      time.Time // the even pace's next slot
+	notBefore time.Time
+}
+
+// slot is one request's place in the ring. Until it has been sent its time
+// counts as now.
+type slot struct {
+	at   time.Time
+	sent bool
+}
+
+// New returns a limiter of rate requests a second. A rate from 1 up is cut to a
+// whole number, the most that any sliding second holds; a rate below 1 means
+// one request in 1/rate seconds. The rate has to be positive. allow, when not
+// nil, is asked right before each slot is handed out; its error refuses the slot.
+func New(rate float64, allow func() error) *Limiter {
+	limit, span := max(1, int(rate)), time.Second
+	if rate < 1 {
+		span = time.Duration(math.Ceil(float64(time.Second) / rate))
+	}
+	if allow == nil {
+		allow = func() error { return nil }
+	}
+	return &Limiter{
+		limit: limit, window: span + Guard, gap: span / time.Duration(limit), allow: allow,
+		turn: make(chan struct{}, 1), ring: make([]slot, limit),
+	}
+}
+
+// Take waits for the next slot. The caller sends its request at once and calls
+// sent when the request has been written, or has failed to be: the slot is
+// spent either way, and the second behind it is counted from then. The error is
+// that of ctx, or of allow; no slot is spent then.
+func (l *Limiter) Take(ctx context.Context) (sent func(), err error) {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-l.turn }()
+	for {
+		wait := l.wait(time.Now())
+		if wait <= 0 {
+			break
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err := l.allow(); err != nil {
+		return nil, err
+	}
+	n := l.spend(time.Now())
+	return func() { l.markSent(n, time.Now()) }, nil
+}
+
+// Pause lets no slot go before until. A pause that ends earlier than one that
+// stands already changes nothing.
+func (l *Limiter) Pause(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until.After(l.notBefore) {
+		l.notBefore = until
+	}
+}
+
+// FreeAt returns when somebody else may begin to spend the same budget: the
+// last request's time plus the window. It is zero when nothing has been spent.
+func (l *Limiter) FreeAt() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.spent == 0 {
+		return time.Time{}
+	}
+	return l.ring[(l.spent-1)%uint64(l.limit)].effective(time.Now()).Add(l.window)
+}
+
+// Window returns the time behind one request in which at most limit requests
+// go: a second, or more for rates under 1, plus [Guard].
+func (l *Limiter) Window() time.Duration { return l.window }
+
+// Spent returns the number of slots handed out so far.
+func (l *Limiter) Spent() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.spent
+}
+
+// wait returns how long the next slot has to wait at now; 0 or less for not.
+func (l *Limiter) wait(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	due := l.notBefore
+	if l.spent >= uint64(l.limit) {
+		oldest := l.ring[l.spent%uint64(l.limit)].effective(now)
+		due = later(due, oldest.Add(l.window))
+	}
+	return later(due, l.pace).Sub(now)
+}
+
+func (l *Limiter) spend(now time.Time) (n uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n = l.spent
+	l.spent++
+	l.ring[n%uint64(l.limit)] = slot{at: now}
+	l.pace = later(l.pace, now.Add(-catchUp)).Add(l.gap)
+	return n
+}
+
+func (l *Limiter) markSent(n uint64, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := &l.ring[n%uint64(l.limit)]; l.spent-n <= uint64(l.limit) && !s.sent {
+		*s = slot{at: now, sent: true}
+	}
+}
+
+func (s slot) effective(now time.Time) time.Time {
+	if s.sent {
+		return s.at
+	}
+	return now
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
