@@ -34,6 +34,11 @@ func TestNoSlidingSecondOverTheLimit(t *testing.T) {
 		crowds := rapid.SliceOfN(rapid.IntRange(1, 70), 1, 6).Draw(rt, "crowds")
 		idle := rapid.SliceOfN(rapid.IntRange(0, 3000), 6, 6).Draw(rt, "idle ms")
 		dawdle := rapid.SliceOfN(rapid.IntRange(0, 400), 1, 40).Draw(rt, "dawdle ms")
+		limit, span := max(1, int(rate)), time.Second
+		if rate < 1 {
+			span = time.Duration(float64(time.Second) / rate)
+		}
+		most := 0
 		patience := rapid.SliceOfN(rapid.IntRange(1, 60_000), 1, 40).Draw(rt, "patience ms")
 		synctest.Test(t, func(t *testing.T) {
 			l := New(rate, nil)
@@ -64,14 +69,11 @@ func TestNoSlidingSecondOverTheLimit(t *testing.T) {
 				time.Sleep(ms(idle[c]))
 			}
 			callers.Wait()
-			limit, span := max(1, int(rate)), time.Second
-			if rate < 1 {
-				span = time.Duration(float64(time.Second) / rate)
-			}
-			if most := mostInWindow(sends, span); most > limit {
-				rt.Fatalf("rate %g: %d sends in %s, the limit is %d", rate, most, span, limit)
-			}
+			most = mostInWindow(sends, span)
 		})
+		if most > limit {
+			rt.Fatalf("rate %g: %d sends in %s, the limit is %d", rate, most, span, limit)
+		}
 	})
 }
 
