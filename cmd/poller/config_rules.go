@@ -1,0 +1,184 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// checkValue says what is wrong with one value by itself. Its errors never repeat the value of a secret. Values that
+// were given are checked, defaults are not.
+func (l *loading) checkValue(v leaf) error {
+	switch p := v.ptr.(type) {
+	case *bool:
+		return nil
+	case *secret:
+		return checkSecret(string(*p))
+	case *address:
+		if v.key == "database.url" {
+			return checkDSN(string(*p))
+		}
+		return checkServers(string(*p))
+	case *string:
+		return l.checkText(v.key, *p)
+	case *uint32:
+		return within(*p, 1, math.MaxUint32, "")
+	case *int:
+		return checkCount(v.key, *p)
+	case *float64:
+		return within(*p, minRate, maxRate, " requests a second")
+	case *time.Duration:
+		return checkDuration(v.key, *p)
+	}
+	return fmt.Errorf("has no rule")
+}
+
+// The rates that make sense: a request in a quarter of an hour, and more than any contract allows.
+const (
+	minRate = 0.001
+	maxRate = 100_000
+)
+
+func (l *loading) checkText(key, text string) error {
+	switch settingOf(key) {
+	case "data_dir":
+		if text == "" {
+			return errors.New("must name a directory")
+		}
+	case "zim.base_url":
+		return checkBaseURL(text)
+	case "schedule":
+		if text == "" {
+			return errors.New("must be a cron line or @every")
+		}
+		if l.parseSchedule != nil {
+			return l.parseSchedule(text)
+		}
+	case "nats.listen":
+		return checkListen(text)
+	case "http.listen":
+		if text != "" {
+			return checkListen(text)
+		}
+	case "log.level":
+		return oneOf(text, "trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled")
+	case "log.format":
+		return oneOf(text, "json", "console")
+	}
+	return nil
+}
+
+func checkCount(key string, n int) error {
+	if settingOf(key) == "zim.batch_size" {
+		return within(n, 1, 100, "")
+	}
+	return within(n, 1, 5, "") // nats.replicas
+}
+
+func checkDuration(key string, d time.Duration) error {
+	switch settingOf(key) {
+	case "zim.timeout":
+		return between(d, 100*time.Millisecond, time.Minute)
+	case "lease.ttl":
+		return between(d, 2*time.Second, 10*time.Minute)
+	case "stream.max_age":
+		return between(d, time.Hour, 3650*day)
+	}
+	return between(d, day, 3650*day) // retention.*
+}
+
+func within[T cmp.Ordered](v, least, most T, unit string) error {
+	if v < least || v > most {
+		return fmt.Errorf("must be from %v to %v%s", least, most, unit)
+	}
+	return nil
+}
+
+func between(d, least, most time.Duration) error {
+	if d < least || d > most {
+		return fmt.Errorf("must be from %s to %s", formatDuration(least), formatDuration(most))
+	}
+	return nil
+}
+
+func oneOf(text string, words ...string) error {
+	if slices.Contains(words, text) {
+		return nil
+	}
+	return fmt.Errorf("must be one of %s%s", strings.Join(words, ", "), didYouMean(text, words))
+}
+
+func checkSecret(text string) error {
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return errors.New("must not contain white space")
+	}
+	return nil
+}
+
+func checkDSN(text string) error {
+	if text == "" {
+		return nil
+	}
+	// The library's error may hold a part of a password that it took for something else.
+	if _, err := pgconn.ParseConfig(text); err != nil {
+		return errors.New("is not a Postgres URL (postgres://user:password@host:5432/database) or key=value string, " +
+			"or names a file that cannot be read; in a URL, / ? # @ and % in a password are written %2F %3F %23 %40 %25")
+	}
+	return nil
+}
+
+func checkServers(list string) error {
+	if list == "" {
+		return nil
+	}
+	for i, server := range strings.Split(list, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		u, err := url.Parse(server)
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) || !goodPort(u.Port(), true) {
+			return fmt.Errorf("server %d of the list is not nats://host:4222, tls://, ws:// or wss://", i+1)
+		}
+	}
+	return nil
+}
+
+func checkBaseURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !goodPort(u.Port(), true):
+		return errors.New("must be an absolute URL, http://host or https://host")
+	case u.User != nil:
+		return errors.New("must not hold a user or password")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return errors.New("must end before any ? or #")
+	}
+	return nil
+}
+
+func checkListen(text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil || !goodPort(port, false) {
+		return errors.New("must be host:port with a port from 0 to 65535, such as 127.0.0.1:8080 or :8080")
+	}
+	return nil
+}
+
+// goodPort says whether text is a port, or may be left out.
+func goodPort(text string, optional bool) bool {
+	if text == "" {
+		return optional
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && !(optional && n == 0)
+}
