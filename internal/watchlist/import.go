@@ -1,0 +1,106 @@
+package watchlist
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+// Imported says what an import did.
+type Imported struct {
+	Read     int       // entries in the source, invalid ones included
+	Added    int       // ids that were not on the list yet; 0 with an error
+	Invalid  int       // entries that are no valid id
+	Examples []Invalid // the first of the invalid, at most 20, with their lines
+}
+
+// Import adds every entry of the source to the app's list in one transaction:
+// all or nothing, and doing it again changes nothing. With skipInvalid invalid
+// entries are left out and counted; without, the source is read to its end to
+// find them all, nobody is added, and the error wraps presence.ErrUserID.
+// Progress, which may be nil, is called after each page with the counts so far.
+//
+// A source may take its time: only the statements have deadlines. Two imports
+// at once can end one of them with a deadlock error, which is safe to repeat.
+func (w *Watchlist) Import(ctx context.Context, app uint32, source iter.Seq2[Entry, error], skipInvalid bool, progress func(Imported)) (Imported, error) {
+	tx, err := w.begin(ctx)
+	if err != nil {
+		return Imported{}, fmt.Errorf("import into the watchlist of app %d: %w", app, err)
+	}
+	defer rollback(ctx, tx)
+	imp := importer{tx: tx, app: app, skipInvalid: skipInvalid, progress: progress}
+	if imp.progress == nil {
+		imp.progress = func(Imported) {}
+	}
+	if err := imp.run(ctx, source); err != nil {
+		imp.report.Added = 0
+		return imp.report, fmt.Errorf("import into the watchlist of app %d: %w", app, err)
+	}
+	return imp.report, nil
+}
+
+// importer is one import under way.
+type importer struct {
+	tx          pgx.Tx
+	app         uint32
+	skipInvalid bool
+	progress    func(Imported)
+
+	waiting []string // valid ids that are not in the table yet, at most a page
+	bad     faults
+	report  Imported
+}
+
+func (imp *importer) run(ctx context.Context, source iter.Seq2[Entry, error]) error {
+	for entry, err := range source {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		imp.take(entry)
+		if len(imp.waiting) == page {
+			if err := imp.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if imp.refused() {
+		return fmt.Errorf("%w: %d of %d entries", presence.ErrUserID, imp.bad.count, imp.report.Read)
+	}
+	if err := imp.flush(ctx); err != nil {
+		return err
+	}
+	return commit(ctx, imp.tx)
+}
+
+func (imp *importer) take(entry Entry) {
+	imp.report.Read++
+	if err := presence.CheckUserID(entry.ID); err != nil {
+		imp.bad.add(entry.Line, entry.ID, err)
+		imp.report.Invalid, imp.report.Examples = imp.bad.count, imp.bad.examples
+		return
+	}
+	imp.waiting = append(imp.waiting, entry.ID)
+}
+
+func (imp *importer) refused() bool { return imp.bad.count > 0 && !imp.skipInvalid }
+
+// flush writes the page that waits; nothing more once the import is refused.
+func (imp *importer) flush(ctx context.Context) error {
+	if len(imp.waiting) > 0 && !imp.refused() {
+		added, err := insert(ctx, imp.tx, imp.app, imp.waiting)
+		if err != nil {
+			return err
+		}
+		imp.report.Added += added
+	}
+	imp.waiting = imp.waiting[:0]
+	imp.progress(imp.report)
+	return nil
+}
