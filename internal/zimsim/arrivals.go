@@ -1,0 +1,73 @@
+package zimsim
+
+import "time"
+
+// minArrivalLog is the least length of the log of arrivals that may be configured.
+const minArrivalLog = 1_000_000
+
+// arrivals logs when requests arrived and keeps the most in any half-open second, exactly, while they come.
+// Offsets are those of the server's monotonic clock and never decrease.
+type arrivals struct {
+	limit  int
+	ring   []time.Duration // arrival number n (from 0) is at n modulo len, a power of two
+	total  uint64
+	window uint64 // number of the oldest arrival in the newest second
+	first  time.Duration
+	most   int
+	gap    time.Duration // smallest between neighbours; negative when there are none
+}
+
+func newArrivals(limit int) arrivals {
+	return arrivals{limit: max(limit, minArrivalLog), ring: make([]time.Duration, 64), gap: -1}
+}
+
+// add logs an arrival and returns how many lie in the second that ends with it: after at-1s, up to and including at.
+// One that was overtaken on its way to the log counts as simultaneous with the one that overtook it.
+func (a *arrivals) add(at time.Duration) int {
+	if a.total > 0 {
+		last := a.when(a.total - 1)
+		at = max(at, last)
+		if gap := at - last; a.gap < 0 || gap < a.gap {
+			a.gap = gap
+		}
+	} else {
+		a.first = at
+	}
+	a.grow()
+	a.ring[a.total&uint64(len(a.ring)-1)] = at
+	a.total++
+	for a.when(a.window) <= at-time.Second {
+		a.window++
+	}
+	in := int(a.total - a.window)
+	a.most = max(a.most, in)
+	return in
+}
+
+// when is the offset of an arrival that is still kept.
+func (a *arrivals) when(n uint64) time.Duration { return a.ring[n&uint64(len(a.ring)-1)] }
+
+// kept is the number of the oldest arrival in the log.
+func (a *arrivals) kept() uint64 { return a.total - min(a.total, uint64(len(a.ring))) }
+
+// grow doubles a full ring that may still grow or that the newest second fills.
+func (a *arrivals) grow() {
+	full := a.total - a.kept()
+	if full < uint64(len(a.ring)) || len(a.ring) >= a.limit && a.total-a.window < full {
+		return
+	}
+	bigger := make([]time.Duration, 2*len(a.ring))
+	for n := a.kept(); n < a.total; n++ {
+		bigger[n&uint64(len(bigger)-1)] = a.when(n)
+	}
+	a.ring = bigger
+}
+
+// since copies the log from arrival number n (from 0) on, and says the number of the first copied.
+func (a *arrivals) since(n uint64) (log []time.Duration, first uint64) {
+	first = max(n, a.kept())
+	for i := first; i < a.total; i++ {
+		log = append(log, a.when(i))
+	}
+	return log, first
+}

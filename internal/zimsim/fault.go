@@ -1,0 +1,182 @@
+package zimsim
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind names what goes wrong.
+type Kind string
+
+// Kinds that strike before the request is judged. Of the first five at most one strikes a request; the other two come on top.
+const (
+	HTTPError     Kind = "http"           // an HTML page with Status (0: 503) and, if set, RetryAfter
+	Hang          Kind = "hang"           // no answer until the client leaves, the fault is cleared or the server closes
+	CutHeaders    Kind = "cut_headers"    // the connection ends in the middle of the header
+	HTML          Kind = "html"           // an HTML page with status 200
+	Code          Kind = "code"           // this Code (0: 1) and no data
+	Slow          Kind = "slow"           // Delay, then the users are looked at, then the answer
+	KillKeepAlive Kind = "kill_keepalive" // answers; the connection's next request is cut off unread. Over TCP of Start only
+)
+
+// Kinds that spoil the data of an acceptable request. They add up; the last two end the connection or the text early.
+const (
+	SlowAnswer    Kind = "slow_answer"    // the users are looked at, then Delay, then the answer
+	Partial       Kind = "partial"        // leaves out Share of the users, at least one
+	Invented      Kind = "invented"       // adds users that were not asked for, Share of those asked, at least one
+	UnknownStatus Kind = "unknown_status" // Share of Result, at least one, has a word that does not exist
+	LowerCase     Kind = "lower_case"     // every status word in lower case
+	Empty         Kind = "empty"          // Code 0 and both lists empty, in the form that is configured
+	BothLists     Kind = "both_lists"     // Share of Result, at least one, also stands in ErrorList
+	Twice         Kind = "twice"          // Share of Result, at least one, stands there twice, alike
+	Contradictory Kind = "contradictory"  // Share of Result, at least one, stands there twice, Online and Offline
+	Truncated     Kind = "truncated"      // JSON that ends early, in a complete HTTP answer
+	CutBody       Kind = "cut_body"       // the connection ends in the middle of the body
+)
+
+var (
+	wireKinds = []Kind{HTTPError, Hang, CutHeaders, HTML, Code, Slow, KillKeepAlive}
+	dataKinds = []Kind{SlowAnswer, Partial, Invented, UnknownStatus, LowerCase, Empty, BothLists, Twice,
+		Contradictory, Truncated, CutBody}
+)
+
+// Fault is one thing that goes wrong, again and again, until its Count is used up or it is cleared. A request that
+// is struck has arrived all the same: it counts in every book and in the rate.
+type Fault struct {
+	Kind        Kind          `json:"kind"`
+	App         uint32        `json:"app,omitempty"`         // 0 means every app
+	Probability float64       `json:"probability,omitempty"` // of striking a request, over 0 up to 1; 0 means 1
+	Count       int           `json:"count,omitempty"`       // strikes this many requests; 0 means no end
+	Status      int           `json:"status,omitempty"`      // of http, 400 to 599
+	RetryAfter  int           `json:"retry_after,omitempty"` // of http, seconds; 0 sends none
+	Code        int           `json:"code,omitempty"`        // of code
+	Delay       time.Duration `json:"-"`                     // of slow and slow_answer; in JSON "delay": "2s"
+	Share       float64       `json:"share,omitempty"`       // of the users spoilt, 0 to 1; 0 means 0.5
+}
+
+func (f Fault) withDefaults() (Fault, error) {
+	setIfZero(&f.Probability, 1)
+	setIfZero(&f.Share, 0.5)
+	setIfZero(&f.Status, http.StatusServiceUnavailable)
+	setIfZero(&f.Code, 1)
+	switch {
+	case !slices.Contains(wireKinds, f.Kind) && !slices.Contains(dataKinds, f.Kind):
+		return f, fmt.Errorf("fault %q: no such kind; there are %v and %v", f.Kind, wireKinds, dataKinds)
+	case f.Probability < 0 || f.Probability > 1 || f.Share < 0 || f.Share > 1:
+		return f, fmt.Errorf("fault %q: probability and share: want 0 to 1", f.Kind)
+	case f.Status < 400 || f.Status > 599:
+		return f, fmt.Errorf("fault %q: status %d: want 400 to 599", f.Kind, f.Status)
+	case f.Count < 0 || f.Delay < 0 || f.RetryAfter < 0:
+		return f, fmt.Errorf("fault %q: count, delay and retry_after: want at least 0", f.Kind)
+	case (f.Kind == Slow || f.Kind == SlowAnswer) && f.Delay == 0:
+		return f, fmt.Errorf("fault %q: want a delay", f.Kind)
+	}
+	return f, nil
+}
+
+type plainFault Fault
+
+type wireFault struct {
+	plainFault
+	Delay string `json:"delay,omitempty"`
+}
+
+// MarshalJSON writes the delay as Go writes durations.
+func (f Fault) MarshalJSON() ([]byte, error) {
+	w := wireFault{plainFault: plainFault(f)}
+	if f.Delay != 0 {
+		w.Delay = f.Delay.String()
+	}
+	return json.Marshal(w)
+}
+
+// UnmarshalJSON is the inverse of MarshalJSON and refuses unknown keys.
+func (f *Fault) UnmarshalJSON(text []byte) error {
+	var w wireFault
+	if err := decodeStrict(text, &w); err != nil {
+		return fmt.Errorf("fault: %w", err)
+	}
+	*f = Fault(w.plainFault)
+	if w.Delay == "" {
+		return nil
+	}
+	var err error
+	f.Delay, err = time.ParseDuration(w.Delay)
+	return err
+}
+
+// ParseFaults reads faults as a command line writes them, separated by commas:
+//
+//	kind[:argument][@probability][xcount]
+//
+// The argument is the status of http, the code of code, the delay of slow and slow_answer, and the share of the
+// others: "http:429x3,code:7@0.1,slow:2s@0.5,partial:0.2,hangx1". A probability of 0 leaves the fault out.
+func ParseFaults(text string) ([]Fault, error) {
+	var faults []Fault
+	for _, item := range strings.Split(text, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		f, off, err := parseFault(item)
+		if err != nil {
+			return nil, fmt.Errorf("fault %q: %w", item, err)
+		}
+		if !off {
+			faults = append(faults, f)
+		}
+	}
+	return faults, nil
+}
+
+func parseFault(item string) (f Fault, off bool, err error) {
+	rest, count, counted := cutLast(item, "x")
+	if n, err := strconv.Atoi(count); counted && err == nil {
+		f.Count = n
+	} else {
+		rest = item
+	}
+	rest, probability, likely := strings.Cut(rest, "@")
+	if likely {
+		if f.Probability, err = strconv.ParseFloat(probability, 64); err != nil {
+			return f, false, err
+		}
+	}
+	kind, argument, _ := strings.Cut(rest, ":")
+	f.Kind = Kind(kind)
+	if err := f.argue(argument); err != nil {
+		return f, false, err
+	}
+	f, err = f.withDefaults()
+	return f, likely && probability != "" && strings.Trim(probability, "0.") == "", err
+}
+
+// argue sets the one figure that the kind has.
+func (f *Fault) argue(argument string) (err error) {
+	if argument == "" {
+		return nil
+	}
+	switch f.Kind {
+	case HTTPError:
+		f.Status, err = strconv.Atoi(argument)
+	case Code:
+		f.Code, err = strconv.Atoi(argument)
+	case Slow, SlowAnswer:
+		f.Delay, err = time.ParseDuration(argument)
+	default:
+		f.Share, err = strconv.ParseFloat(argument, 64)
+	}
+	return err
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
