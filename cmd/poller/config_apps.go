@@ -20,13 +20,16 @@ func (l *loading) resolveApps() {
 			Schedule: c.Schedule, BaseURL: c.ZIM.BaseURL, Rate: c.ZIM.Rate, BatchSize: c.ZIM.BatchSize, Timeout: c.ZIM.Timeout,
 		}}
 		l.requireSecret("zim", c.ZIM.ServerSecret)
-	case l.needs&needApps != 0 && !l.unreadable && !l.given("zim.app_id"):
+	case l.needs&needApps != 0 && !l.unreadable && !l.given("zim.app_id") && !l.faulty("zim", "apps"):
 		l.wrong("zim.app_id", "no app: %s", howToGiveAnApp)
 	}
 }
 
 // resolveApp completes one entry of apps with its secret, and with zim and schedule where it says nothing.
 func (l *loading) resolveApp(key string, a *appConfig) {
+	if l.faulty(key) {
+		return // no entry at all
+	}
 	c := l.cfg
 	inherit(l, key, "schedule", "schedule", &a.Schedule, c.Schedule)
 	inherit(l, key, "base_url", "zim.base_url", &a.BaseURL, c.ZIM.BaseURL)

@@ -81,26 +81,25 @@ func maskWords(text string) string {
 	return regexp.MustCompile(`[0-9A-Za-z+=_-]{24,}`).ReplaceAllString(text, mask)
 }
 
-// showsNoSecret says whether a key is one of ours, and one whose value may be shown.
+// showsNoSecret says whether a key is one of ours whose value may be shown.
 func showsNoSecret(key string) bool {
 	switch key {
 	case "server_secret", "server_secret_env", "url":
 		return false
 	}
-	return knowsKey(reflect.TypeFor[config](), key)
+	return isLeafKey(reflect.TypeFor[config](), key)
 }
 
-// knowsKey says whether the last part of any key of t is name.
-func knowsKey(t reflect.Type, name string) bool {
-	if t.Kind() == reflect.Slice {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct {
-		return false
-	}
+// isLeafKey says whether name is the last part of the key of any value within t.
+func isLeafKey(t reflect.Type, name string) bool {
 	for i := range t.NumField() {
-		tag := t.Field(i).Tag.Get("yaml")
-		if tag != "" && (tag == name || knowsKey(t.Field(i).Type, name)) {
+		tag, f := t.Field(i).Tag.Get("yaml"), t.Field(i).Type
+		if tag != "" && f.Kind() == reflect.Slice {
+			f = f.Elem()
+		}
+		switch {
+		case tag == "":
+		case f.Kind() == reflect.Struct && isLeafKey(f, name), f.Kind() != reflect.Struct && tag == name:
 			return true
 		}
 	}

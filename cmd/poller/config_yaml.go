@@ -18,6 +18,7 @@ import (
 // configuration that says what it says is easier to check.
 func (l *loading) decodeFile() {
 	if !utf8.Valid(l.file.text) {
+		l.unreadable = true
 		l.faults = append(l.faults, fault{File: l.file.name, Message: "is not UTF-8 text"})
 		return
 	}
@@ -32,7 +33,7 @@ func (l *loading) decodeFile() {
 			continue
 		}
 		if seen {
-			l.at(doc.Body.GetToken(), "", "a second document: the configuration is one")
+			l.at(tokenOf(doc.Body, nil), "", "a second document: the configuration is one")
 			continue
 		}
 		seen = true
@@ -59,6 +60,7 @@ func (l *loading) decodeSection(n ast.Node, at *token.Token, key string, into re
 	}
 	m, ok := n.(ast.MapNode)
 	if !ok {
+		l.unreadable = l.unreadable || key == ""
 		l.at(tokenOf(n, at), key, "must be a section of keys, not "+kindOf(n))
 		return
 	}
@@ -107,6 +109,9 @@ func (l *loading) decodeList(n ast.Node, at *token.Token, key string, field refl
 	field.Set(reflect.MakeSlice(field.Type(), len(list.Values), len(list.Values)))
 	for i, entry := range list.Values {
 		entryKey := fmt.Sprintf("%s[%d]", key, i)
+		if i < len(list.Entries) && list.Entries[i].Start != nil {
+			at = list.Entries[i].Start
+		}
 		l.note(entryKey, tokenOf(entry, at))
 		if entry.Type() == ast.NullType {
 			l.at(tokenOf(entry, at), entryKey, "has no keys")
