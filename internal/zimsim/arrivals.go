@@ -11,6 +11,7 @@ type arrivals struct {
 	limit  int
 	ring   []time.Duration // arrival number n (from 0) is at n modulo len, a power of two
 	total  uint64
+	oldest uint64 // number of the first that is still in the ring
 	window uint64 // number of the oldest arrival in the newest second
 	first  time.Duration
 	most   int
@@ -47,17 +48,18 @@ func (a *arrivals) add(at time.Duration) int {
 // when is the offset of an arrival that is still kept.
 func (a *arrivals) when(n uint64) time.Duration { return a.ring[n&uint64(len(a.ring)-1)] }
 
-// kept is the number of the oldest arrival in the log.
-func (a *arrivals) kept() uint64 { return a.total - min(a.total, uint64(len(a.ring))) }
-
-// grow doubles a full ring that may still grow or that the newest second fills.
+// grow makes room for one more: a full ring doubles if it may still grow or if the newest second fills it, and
+// forgets its oldest arrival otherwise.
 func (a *arrivals) grow() {
-	full := a.total - a.kept()
-	if full < uint64(len(a.ring)) || len(a.ring) >= a.limit && a.total-a.window < full {
+	if a.total-a.oldest < uint64(len(a.ring)) {
+		return
+	}
+	if len(a.ring) >= a.limit && a.window > a.oldest {
+		a.oldest++
 		return
 	}
 	bigger := make([]time.Duration, 2*len(a.ring))
-	for n := a.kept(); n < a.total; n++ {
+	for n := a.oldest; n < a.total; n++ {
 		bigger[n&uint64(len(bigger)-1)] = a.when(n)
 	}
 	a.ring = bigger
@@ -65,7 +67,7 @@ func (a *arrivals) grow() {
 
 // since copies the log from arrival number n (from 0) on, and says the number of the first copied.
 func (a *arrivals) since(n uint64) (log []time.Duration, first uint64) {
-	first = max(n, a.kept())
+	first = max(n, a.oldest)
 	for i := first; i < a.total; i++ {
 		log = append(log, a.when(i))
 	}

@@ -141,11 +141,16 @@ func ask(t testing.TB, client *http.Client, base, query string) reply {
 		t.Fatalf("ask: %v", err)
 	}
 	if strings.HasPrefix(r.header.Get("Content-Type"), "application/json") {
-		if err := json.Unmarshal([]byte(r.text), &r); err != nil {
-			t.Fatalf("answer %q: %v", r.text, err)
-		}
+		decode(t, &r)
 	}
 	return r
+}
+
+func decode(t testing.TB, r *reply) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(r.text), r); err != nil {
+		t.Errorf("answer %q: %v", r.text, err)
+	}
 }
 
 func tryAsk(client *http.Client, base, query string) (reply, error) {
