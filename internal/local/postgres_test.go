@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,6 +116,45 @@ func TestPostgresDiesWithItsParent(t *testing.T) {
 		case <-time.After(retryEvery):
 		}
 	}
+}
+
+func TestPostgresOutlivesThreads(t *testing.T) {
+	s := open(t, dataDir(t))
+	// To the kernel the parent of a process is a thread. A goroutine that ends while it is locked to its
+	// thread ends the thread.
+	for range 50 {
+		ended := make(chan struct{}, 4)
+		for range cap(ended) {
+			go func() {
+				runtime.LockOSThread()
+				ended <- struct{}{}
+			}()
+		}
+		for range cap(ended) {
+			<-ended
+		}
+	}
+	query(t, s.DSN(), "select 1")
+	select {
+	case <-s.Done():
+		t.Error("it died with a thread")
+	default:
+	}
+}
+
+func TestPostgresThatOutlivedItsParentIsStopped(t *testing.T) {
+	dir := dataDir(t)
+	s := open(t, dir)
+	data := filepath.Join(dir, "postgres")
+	c := cluster{data: data, socket: socketDir(data), log: zerolog.Nop()}
+	pid := c.postmasterPID()
+	if err := c.clearLeftovers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if servesData(pid, data) {
+		t.Errorf("process %d still runs on the data", pid)
+	}
+	<-s.Done()
 }
 
 func TestPostgresIsShared(t *testing.T) {
