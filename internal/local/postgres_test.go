@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,30 +114,6 @@ func TestPostgresDiesWithItsParent(t *testing.T) {
 			t.Fatal("it outlives its parent")
 		case <-time.After(retryEvery):
 		}
-	}
-}
-
-func TestPostgresOutlivesThreads(t *testing.T) {
-	s := open(t, dataDir(t))
-	// To the kernel the parent of a process is a thread. A goroutine that ends while it is locked to its
-	// thread ends the thread.
-	for range 50 {
-		ended := make(chan struct{}, 4)
-		for range cap(ended) {
-			go func() {
-				runtime.LockOSThread()
-				ended <- struct{}{}
-			}()
-		}
-		for range cap(ended) {
-			<-ended
-		}
-	}
-	query(t, s.DSN(), "select 1")
-	select {
-	case <-s.Done():
-		t.Error("it died with a thread")
-	default:
 	}
 }
 
