@@ -33,6 +33,9 @@ type Event struct {
 	Log      string
 	Encoding Encoding
 	Transition
+	// RecordedAt is the database's clock at the commit. It is not told: an
+	// event that was read from its bytes has none.
+	RecordedAt time.Time
 }
 
 // ID returns the CloudEvents id, <app_id>-<log>-<seq>: the same transition has

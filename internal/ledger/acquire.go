@@ -1,0 +1,84 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// takeSQL takes the lease if it may be taken, and says how long the taker has
+// to wait before it sends. The row is locked before it is looked at.
+const takeSQL = `
+with before as (
+    select app_id, owner, budget_free_at,
+           owner is null as free,
+           expires_at <= clock_timestamp() as expired,
+           session_pid is not null and not exists (
+               select
+                 from pg_stat_activity s
+                where s.pid = session_pid and (s.backend_start is null or s.backend_start = session_start)
+           ) as gone
+      from apps
+     where app_id = $1
+       for update
+)
+update apps a
+   set owner = $2,
+       epoch = a.epoch + 1,
+       expires_at = clock_timestamp() + $3,
+       session_pid = $4,
+       session_start = $5,
+       last_sweep = greatest(a.last_sweep, coalesce((select max(sweep) from snapshots where app_id = $1), 0))
+  from before b
+ where a.app_id = b.app_id and (b.free or b.expired or b.gone)
+returning a.epoch, a.last_seq, a.last_sweep,
+          greatest(interval '0',
+                   case when isfinite(b.budget_free_at) then b.budget_free_at - clock_timestamp() end,
+                   case when b.free then interval '0' when b.expired then $6::interval else $6::interval + $7::interval end)`
+
+// take tries to take the lease on conn, which then is the lease's.
+func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease, error) {
+	ctxSQL, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	session, err := sessionOf(ctxSQL, conn)
+	if err != nil {
+		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
+	}
+	if _, err := conn.Exec(ctxSQL, `insert into apps (app_id) values ($1) on conflict do nothing`, int64(l.app)); err != nil {
+		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
+	}
+	lease := &Lease{ledger: l, terms: terms, log: l.log,
+		kept: make(chan struct{}), lost: make(chan struct{}), heard: make(chan struct{})}
+	sent := time.Now()
+	var wait time.Duration
+	err = conn.QueryRow(ctxSQL, takeSQL, int64(l.app), terms.Owner, terms.TTL, session.pid, session.start, terms.Window, silence).
+		Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &wait)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, l.heldBy(ctxSQL, conn)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
+	}
+	lease.notBefore = time.Now().Add(wait)
+	lease.extend(sent, session.pid != nil)
+	ctx, lease.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go lease.keep(ctx, conn)
+	l.log.Info().Int64("epoch", lease.epoch).Int64("seq", lease.lastSeq).Dur("wait", wait).
+		Bool("session_named", session.pid != nil).Msg("lease taken")
+	return lease, nil
+}
+
+func (l *Ledger) heldBy(ctx context.Context, conn *pgx.Conn) error {
+	held := &HeldError{App: l.app}
+	err := conn.QueryRow(ctx, `
+		select coalesce(owner, ''), greatest(interval '0', coalesce(expires_at - clock_timestamp(), interval '0'))
+		  from apps
+		 where app_id = $1`, int64(l.app)).Scan(&held.Owner, &held.Expires)
+	if err != nil {
+		return fmt.Errorf("read the holder of the lease of app %d: %w", l.app, err)
+	}
+	return held
+}

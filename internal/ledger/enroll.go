@@ -1,0 +1,69 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+// enrollSQL numbers the ids that are new and marks the others as watched again.
+// Both look at the state as it was before the statement, which nobody else can
+// change: writing it takes the fence.
+const enrollSQL = `
+with fresh as (
+    select a.id, row_number() over (order by a.place) as n
+      from unnest($3::text[]) with ordinality as a(id, place)
+     where not exists (select from user_states u where u.app_id = $1 and u.user_id = a.id)
+), fence as (
+    update apps
+       set last_user_no = last_user_no + (select count(*) from fresh)
+     where app_id = $1 and epoch = $2
+    returning last_user_no - (select count(*) from fresh) as before
+), added as (
+    insert into user_states (app_id, user_no, user_id)
+    select $1, fence.before + fresh.n, fresh.id from fence, fresh
+    returning user_no, user_id, last_seq
+), again as (
+    update user_states u
+       set watched = true
+      from fence, unnest($3::text[]) as a(id)
+     where u.app_id = $1 and u.user_id = a.id
+    returning u.user_no, u.user_id, u.last_seq
+)
+select user_no, user_id, last_seq from added
+union all
+select user_no, user_id, last_seq from again`
+
+// Enroll takes newly watched users into the state, status unknown, and returns
+// them in no certain order, with their numbers and the events that they may
+// have had before. The ids must be distinct. [ErrFenced] as in [Lease.Commit].
+func (l *Lease) Enroll(ctx context.Context, ids []string) ([]presence.State, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	states, err := l.enroll(ctx, ids)
+	if err == nil && len(states) == 0 {
+		err = ErrFenced
+	}
+	if err != nil {
+		return nil, fmt.Errorf("enroll %d users of app %d: %w", len(ids), l.ledger.app, err)
+	}
+	return states, nil
+}
+
+func (l *Lease) enroll(ctx context.Context, ids []string) ([]presence.State, error) {
+	rows, err := l.ledger.pool.Query(ctx, enrollSQL, int64(l.ledger.app), l.epoch, ids)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (presence.State, error) {
+		s := presence.State{Watched: true}
+		err := row.Scan(&s.User.No, &s.User.ID, &s.LastSeq)
+		return s, err
+	})
+}

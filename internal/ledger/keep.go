@@ -1,0 +1,163 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// keep pings the lease's session and renews the lease until it is stopped or
+// the lease is lost. It owns conn.
+func (l *Lease) keep(ctx context.Context, conn *pgx.Conn) {
+	defer close(l.kept)
+	defer func() { closeConn(conn) }()
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	renewed := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		var err error
+		conn, renewed, err = l.beat(ctx, conn, renewed)
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, ErrFenced) || !l.good() {
+			l.log.Warn().Err(err).Int64("epoch", l.epoch).Msg("lease lost")
+			close(l.lost)
+			return
+		}
+		if err != nil {
+			l.log.Debug().Err(err).Msg("the lease's session does not answer")
+		}
+	}
+}
+
+// beat does what is due: finds a new session, renews, or pings. It returns the
+// connection to go on with, and when the lease was last renewed.
+func (l *Lease) beat(ctx context.Context, conn *pgx.Conn, renewed time.Time) (*pgx.Conn, time.Time, error) {
+	now := time.Now()
+	if conn.IsClosed() {
+		again, err := l.rejoin(ctx)
+		if err != nil {
+			return conn, renewed, err
+		}
+		return again, now, nil
+	}
+	if now.Sub(renewed) < l.terms.TTL/3 {
+		return conn, renewed, l.ping(ctx, conn)
+	}
+	if err := l.renew(ctx, conn, nil); err != nil {
+		return conn, renewed, err
+	}
+	return conn, now, nil
+}
+
+// patience is how long one statement of the lease may take.
+func (l *Lease) patience() time.Duration { return max(silence, l.terms.TTL/3) }
+
+// rejoin names a new session in the row in place of one that has died.
+func (l *Lease) rejoin(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
+	defer cancel()
+	conn, err := l.ledger.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.renew(ctx, conn, sessionOf); err != nil {
+		closeConn(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// renew puts the lease's end a TTL ahead. With naming it also names conn's
+// session; without, the session that stands in the row stays.
+func (l *Lease) renew(ctx context.Context, conn *pgx.Conn, naming func(context.Context, *pgx.Conn) (session, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
+	defer cancel()
+	named := l.sessionNamed()
+	var s session
+	if naming != nil {
+		var err error
+		if s, err = naming(ctx, conn); err != nil {
+			return err
+		}
+		named = s.pid != nil
+	}
+	sent := time.Now()
+	tag, err := conn.Exec(ctx, `
+		update apps
+		   set expires_at = clock_timestamp() + $3,
+		       session_pid = case when $4 then $5 else session_pid end,
+		       session_start = case when $4 then $6 else session_start end
+		 where app_id = $1 and epoch = $2`,
+		int64(l.ledger.app), l.epoch, l.terms.TTL, naming != nil, s.pid, s.start)
+	if err != nil {
+		return fmt.Errorf("renew the lease of app %d: %w", l.ledger.app, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return ErrFenced
+	}
+	l.extend(sent, named)
+	return nil
+}
+
+// ping asks the session for a sign of life.
+func (l *Lease) ping(ctx context.Context, conn *pgx.Conn) error {
+	if !l.sessionNamed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
+	defer cancel()
+	sent := time.Now()
+	if err := conn.Ping(ctx); err != nil {
+		return fmt.Errorf("ping the lease's session: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hear(sent)
+	return nil
+}
+
+// extend notes that a renewal which left at sent has been answered.
+func (l *Lease) extend(sent time.Time, named bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = sent.Add(l.terms.TTL - margin(l.terms.TTL))
+	if named {
+		l.hear(sent)
+	} else {
+		l.pinged = time.Time{}
+	}
+}
+
+// hear notes that the session answered what left at sent. mu is held.
+func (l *Lease) hear(sent time.Time) {
+	l.pinged = sent.Add(silence)
+	close(l.heard)
+	l.heard = make(chan struct{})
+}
+
+// margin is what the holder stops short of the TTL, for clocks that do not run
+// alike.
+func margin(ttl time.Duration) time.Duration { return ttl / 20 }
+
+// good tells whether the lease has not run out by our own clock.
+func (l *Lease) good() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Before(l.until)
+}
+
+func (l *Lease) sessionNamed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.pinged.IsZero()
+}

@@ -1,0 +1,226 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+)
+
+// The lease of an app says who may poll and write. It is a row; a session lock
+// would be lost behind a pooler, and believed after its session died.
+//
+//	        acquire                   renew every TTL/3       release
+//	free ─────────────→ held(epoch n) ───────────────→ held ───────────→ free
+//	                        │ expired, or the named session is gone
+//	                        └────────────→ held(epoch n+1) by another
+//
+// The holder may send until the earlier of two moments, both by its own
+// monotonic clock: the TTL behind its last renewal, less a margin; and, when
+// the row names its database session, one second behind the last ping that the
+// session answered. A taker therefore waits: one rate window when the lease had
+// expired, a second more when it was taken because the session was gone, and
+// until the budget_free_at of the row when it had been released.
+const (
+	pingEvery = 500 * time.Millisecond
+	// silence is how long a session may leave pings unanswered before its
+	// holder stops, and so what a taker adds to its wait.
+	silence = time.Second
+	// askEvery is how often a waiting program looks whether the lease is free.
+	askEvery = 250 * time.Millisecond
+)
+
+// ErrLeaseLost says that the lease has ended without being released.
+var ErrLeaseLost = errors.New("lease lost")
+
+// HeldError says that another process holds the lease.
+type HeldError struct {
+	App   uint32
+	Owner string
+	// Expires is how long the lease is still good for if its holder has died.
+	Expires time.Duration
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("the lease of app %d is held by %s for another %s", e.App, e.Owner, e.Expires.Round(100*time.Millisecond))
+}
+
+// Terms are the conditions of a lease.
+type Terms struct {
+	// Owner names the holder, for people. It should be different for each process.
+	Owner string
+	// TTL is how long the lease outlives its last renewal; at least a second.
+	TTL time.Duration
+	// Window is the rate window that a taker waits after a holder who has not
+	// said when the budget is free.
+	Window time.Duration
+}
+
+// Lease is a lease that has been won. One goroutine at a time writes with it;
+// [Lease.Allow] may be called by any.
+type Lease struct {
+	ledger *Ledger
+	terms  Terms
+	log    zerolog.Logger
+
+	epoch     int64
+	lastSeq   int64
+	lastSweep int64
+	// notBefore is when the budget of earlier holders is free.
+	notBefore time.Time
+
+	stop context.CancelFunc // ends keep
+	kept chan struct{}      // closed when keep has returned
+	lost chan struct{}      // closed by keep when the lease is lost
+
+	mu     sync.Mutex // guards all below
+	until  time.Time  // deadline by the TTL
+	pinged time.Time  // deadline by the session; zero when none is named
+	heard  chan struct{}
+}
+
+// TryAcquire takes the lease if it is free, has expired, or was left by a
+// session that is gone; else the error is a [*HeldError].
+func (l *Ledger) TryAcquire(ctx context.Context, terms Terms) (*Lease, error) {
+	conn, err := l.connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
+	}
+	lease, err := l.take(ctx, conn, terms)
+	if err != nil {
+		closeConn(conn)
+		return nil, err
+	}
+	return lease, nil
+}
+
+// Acquire waits until it has the lease, or ctx ends. A database that is away is
+// waited for too; each wait of another kind than the last is logged.
+func (l *Ledger) Acquire(ctx context.Context, terms Terms) (*Lease, error) {
+	ticker := time.NewTicker(askEvery)
+	defer ticker.Stop()
+	var conn *pgx.Conn
+	defer func() { closeConn(conn) }()
+	said := ""
+	for {
+		lease, err := l.tryOn(ctx, &conn, terms)
+		if err == nil {
+			conn = nil // the lease keeps it
+			return lease, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if why := waitingFor(err); why != said {
+			said = why
+			l.log.Info().Err(err).Msg("waiting for the lease")
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// tryOn tries once, on the connection of the last try if that is still good.
+func (l *Ledger) tryOn(ctx context.Context, conn **pgx.Conn, terms Terms) (*Lease, error) {
+	if *conn == nil || (*conn).IsClosed() {
+		c, err := l.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		*conn = c
+	}
+	return l.take(ctx, *conn, terms)
+}
+
+// waitingFor tells kinds of waiting apart, so that a long one is one log line.
+func waitingFor(err error) string {
+	var held *HeldError
+	if errors.As(err, &held) {
+		return held.Owner
+	}
+	return "database"
+}
+
+// Epoch returns the number under which the lease writes.
+func (l *Lease) Epoch() int64 { return l.epoch }
+
+// LastSeq returns the ledger's newest event when the lease was won, or that of
+// the last commit since.
+func (l *Lease) LastSeq() int64 { return l.lastSeq }
+
+// LastSweep returns the newest sweep that left anything in the ledger when the
+// lease was won.
+func (l *Lease) LastSweep() int64 { return l.lastSweep }
+
+// NotBefore returns when the budget that earlier holders spent is free again:
+// no request may leave sooner.
+func (l *Lease) NotBefore() time.Time { return l.notBefore }
+
+// While returns a context that ends with ctx or when the lease is lost, whose
+// cause is [ErrLeaseLost] then. The returned function frees it.
+func (l *Lease) While(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-l.lost:
+			cancel(ErrLeaseLost)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
+}
+
+// Allow returns nil when a request may leave at this moment. While the lease's
+// session leaves pings unanswered it waits. [ErrLeaseLost] when the lease has
+// ended, or the cause of ctx.
+func (l *Lease) Allow(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		now, until, pinged, heard := time.Now(), l.until, l.pinged, l.heard
+		l.mu.Unlock()
+		if !now.Before(until) {
+			return ErrLeaseLost
+		}
+		if pinged.IsZero() || now.Before(pinged) {
+			return nil
+		}
+		select {
+		case <-heard:
+		case <-l.lost:
+			return ErrLeaseLost
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Release gives the lease back; freeAt, by the caller's clock, is when the next
+// holder may begin to send (zero: now). It returns when the lease's goroutine
+// has ended. A lease that was lost already is only put down. When the database
+// does not answer, the error says so and the lease expires by itself.
+func (l *Lease) Release(ctx context.Context, freeAt time.Time) error {
+	l.stop()
+	<-l.kept
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	free := time.Duration(0)
+	if !freeAt.IsZero() {
+		free = max(0, time.Until(freeAt))
+	}
+	_, err := l.ledger.pool.Exec(ctx, `
+		update apps
+		   set owner = null, expires_at = null, session_pid = null, session_start = null,
+		       budget_free_at = greatest(budget_free_at, clock_timestamp() + $3)
+		 where app_id = $1 and epoch = $2`, int64(l.ledger.app), l.epoch, free)
+	if err != nil {
+		return fmt.Errorf("release the lease of app %d: %w", l.ledger.app, err)
+	}
+	return nil
+}

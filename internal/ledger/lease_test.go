@@ -1,0 +1,232 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/migrations"
+)
+
+// until is how long a test waits for what is bound to come.
+const until = 30 * time.Second
+
+func lostWithin(t *testing.T, lease *Lease) {
+	t.Helper()
+	ctx, cancel := lease.While(t.Context())
+	defer cancel()
+	select {
+	case <-ctx.Done():
+		if cause := context.Cause(ctx); !errors.Is(cause, ErrLeaseLost) {
+			t.Errorf("the lease's context ended with %v, want ErrLeaseLost", cause)
+		}
+	case <-time.After(until):
+		t.Fatal("the lease was not lost")
+	}
+	if err := lease.Allow(t.Context()); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("Allow after the loss = %v, want ErrLeaseLost", err)
+	}
+}
+
+func TestLeaseIsHeldByOne(t *testing.T) {
+	l, _ := open(t)
+	first := win(t, l)
+	if err := first.Allow(t.Context()); err != nil {
+		t.Errorf("Allow = %v, want nil", err)
+	}
+	var held *HeldError
+	if _, err := l.TryAcquire(t.Context(), terms); !errors.As(err, &held) || held.Owner != "test" || held.Expires <= 0 {
+		t.Errorf("second taker: %v, want held by test", err)
+	}
+}
+
+func TestReleasedLeaseIsFreeWhenItsBudgetIs(t *testing.T) {
+	l, _ := open(t)
+	first := win(t, l)
+	if wait := time.Until(first.NotBefore()); wait > 0 {
+		t.Errorf("first holder waits %s, want 0", wait)
+	}
+	if err := first.Release(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	second := win(t, l)
+	if wait := time.Until(second.NotBefore()); wait < 59*time.Minute || wait > time.Hour {
+		t.Errorf("second holder waits %s, want nearly an hour", wait)
+	}
+	if second.Epoch() != first.Epoch()+1 {
+		t.Errorf("epoch %d follows %d", second.Epoch(), first.Epoch())
+	}
+}
+
+func TestExpiredLeaseIsTakenAfterAWindow(t *testing.T) {
+	l, pool := open(t)
+	first := win(t, l)
+	execute(t, pool, `update apps set expires_at = clock_timestamp() - interval '1 ms' where app_id = $1`, app)
+	second := win(t, l)
+	if wait := time.Until(second.NotBefore()); wait < 900*time.Millisecond || wait > terms.Window {
+		t.Errorf("taker of an expired lease waits %s, want a window of %s", wait, terms.Window)
+	}
+	first.mu.Lock()
+	first.until = time.Now() // as it would have been
+	first.mu.Unlock()
+	lostWithin(t, first)
+}
+
+// A holder whose session is gone may live. So the taker waits a second longer
+// than the holder may go on, and the holder finds out.
+func TestLeaseOfAGoneSessionIsTakenEarly(t *testing.T) {
+	l, pool := open(t)
+	first := win(t, l)
+	pid := value[int](t, pool, `select session_pid from apps where app_id = $1`, app)
+	// The holder may not come back before the other has it.
+	execute(t, pool, `update apps set session_start = session_start - interval '1 s' where app_id = $1`, app)
+	second := win(t, l)
+	if wait := time.Until(second.NotBefore()); wait < terms.Window+900*time.Millisecond || wait > terms.Window+silence {
+		t.Errorf("taker of a gone session's lease waits %s, want a window and a second", wait)
+	}
+	execute(t, pool, `select pg_terminate_backend($1)`, pid)
+	lostWithin(t, first)
+	if err := second.Allow(t.Context()); err != nil {
+		t.Errorf("the second's Allow = %v, want nil", err)
+	}
+}
+
+// A session that dies without anybody taking the lease is replaced in the row.
+func TestHolderNamesANewSession(t *testing.T) {
+	l, pool := open(t)
+	lease := win(t, l)
+	pid := value[int](t, pool, `select session_pid from apps where app_id = $1`, app)
+	execute(t, pool, `select pg_terminate_backend($1)`, pid)
+	deadline := time.Now().Add(until)
+	for value[int](t, pool, `select coalesce(session_pid, 0) from apps where app_id = $1`, app) == pid {
+		if time.Now().After(deadline) {
+			t.Fatal("the holder did not name a new session")
+		}
+	}
+	if err := lease.Allow(t.Context()); err != nil {
+		t.Errorf("Allow with a new session = %v, want nil", err)
+	}
+	if epoch := value[int64](t, pool, `select epoch from apps where app_id = $1`, app); epoch != lease.Epoch() {
+		t.Errorf("epoch %d, want %d: nobody else has won", epoch, lease.Epoch())
+	}
+}
+
+// While pings go unanswered nothing may be sent, though the TTL still holds.
+func TestSilentSessionHoldsRequestsBack(t *testing.T) {
+	l, _ := open(t)
+	lease := win(t, l)
+	lease.stop() // no more pings
+	<-lease.kept
+	lease.mu.Lock()
+	lease.pinged = time.Now()
+	lease.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := lease.Allow(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Allow in silence = %v, want it to wait", err)
+	}
+	allowed := make(chan error)
+	go func() { allowed <- lease.Allow(t.Context()) }()
+	lease.mu.Lock()
+	lease.hear(time.Now())
+	lease.mu.Unlock()
+	if err := <-allowed; err != nil {
+		t.Errorf("Allow after an answer = %v, want nil", err)
+	}
+}
+
+func TestRenewalOutlivesTheTTL(t *testing.T) {
+	l, pool := open(t)
+	short := terms
+	short.TTL = time.Second
+	lease, err := l.TryAcquire(t.Context(), short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release(context.Background(), time.Time{})
+	first := value[time.Time](t, pool, `select expires_at from apps where app_id = $1`, app)
+	deadline := time.Now().Add(until)
+	for !value[bool](t, pool, `select clock_timestamp() > $2 and expires_at > $2 from apps where app_id = $1`, app, first) {
+		if time.Now().After(deadline) {
+			t.Fatal("the lease was not renewed")
+		}
+	}
+	if err := lease.Allow(t.Context()); err != nil {
+		t.Errorf("Allow after the first TTL = %v, want nil", err)
+	}
+}
+
+func TestAcquireWaitsForTheHolder(t *testing.T) {
+	l, _ := open(t)
+	first := win(t, l)
+	won := make(chan *Lease)
+	go func() {
+		second, err := l.Acquire(t.Context(), terms)
+		if err != nil {
+			t.Error(err)
+		}
+		won <- second
+	}()
+	if err := first.Release(t.Context(), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case second := <-won:
+		if err := second.Release(t.Context(), time.Time{}); err != nil {
+			t.Error(err)
+		}
+	case <-time.After(until):
+		t.Fatal("the second never won")
+	}
+
+	holder := win(t, l)
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(gone)
+	if _, err := l.Acquire(ctx, terms); !errors.Is(err, gone) {
+		t.Errorf("Acquire with an ended context = %v, want its cause", err)
+	}
+	if err := holder.Allow(t.Context()); err != nil {
+		t.Errorf("the holder's Allow = %v, want nil", err)
+	}
+}
+
+// A database that stops and comes back is waited for; a lease that was held
+// meanwhile goes on if its TTL has.
+func TestLeaseSurvivesARestartOfTheDatabase(t *testing.T) {
+	server := localtest.PostgresServer(t)
+	if _, err := migrations.Up(t.Context(), server.DSN()); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.New(t.Context(), server.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	l := New(pool, app, zerolog.Nop())
+	long := terms
+	long.TTL = time.Minute
+	lease, err := l.TryAcquire(t.Context(), long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release(context.Background(), time.Time{})
+	server.Kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*silence)
+	defer cancel()
+	for err = nil; err == nil; err = lease.Allow(ctx) {
+		continue
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Allow without a database = %v, want it to wait", err)
+	}
+	server.Start()
+	if err := lease.Allow(t.Context()); err != nil {
+		t.Errorf("Allow after the restart = %v, want nil", err)
+	}
+}

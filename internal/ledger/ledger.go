@@ -1,0 +1,55 @@
+// Package ledger is the door to what the poller keeps in Postgres: the ledger
+// of events, the state that they lead to, the snapshots, and the lease that
+// decides who writes them. It imports presence and pgx.
+//
+// What it stores, one app each (the columns are told in the schema itself):
+//
+//	apps           the lease, its epoch, and the counters seq, sweep and user_no
+//	user_states    one row a user: the result of its events
+//	transitions    the ledger, partitioned by day of recorded_at
+//	snapshots      one row a complete sweep
+//	relay_cursors  how far the ledger has been told
+//
+// The invariants that it keeps:
+//
+//   - Every write but the cursor's names the epoch of the lease under which it
+//     is made, under the lock of the app's row. When somebody else has won the
+//     lease meanwhile it touches nothing, and the error is [ErrFenced].
+//   - seq is gapless: it moves in the transaction that inserts the rows, under
+//     that same lock; so do user_no and recorded_at, which never runs backwards.
+//   - A commit is one statement, hence one transaction. When it answers with an
+//     error its outcome is unknown: the caller drops what it has in memory,
+//     wins the lease again, and loads the state again.
+package ledger
+
+import (
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+)
+
+// The deadlines of statements. Postgres goes on with a statement whose answer
+// nobody waits for any longer; the epoch decides what becomes of it.
+const (
+	writeTimeout = 10 * time.Second
+	readTimeout  = 10 * time.Second
+	loadTimeout  = 2 * time.Minute
+)
+
+// ErrFenced says that a write was not made because the lease under which it was
+// to be made is no longer the current one.
+var ErrFenced = errors.New("another holder has won the lease")
+
+// Ledger is the ledger of one app.
+type Ledger struct {
+	pool *pgxpool.Pool
+	app  uint32
+	log  zerolog.Logger
+}
+
+// New returns the ledger of app on a migrated database.
+func New(pool *pgxpool.Pool, app uint32, log zerolog.Logger) *Ledger {
+	return &Ledger{pool: pool, app: app, log: log.With().Uint32("app", app).Logger()}
+}

@@ -1,0 +1,100 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+const eventColumns = `seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at, prev_seq, sweep, log,
+                      encoding, recorded_at`
+
+// After returns the events behind the cursor, in order, at most limit of them.
+// RecordedAt of the cursor, where it has one, keeps the read to few partitions.
+func (l *Ledger) After(ctx context.Context, c presence.Cursor, limit int) ([]presence.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := l.pool.Query(ctx, `
+		select `+eventColumns+`
+		  from transitions
+		 where app_id = $1 and seq > $2 and recorded_at >= coalesce($3::timestamptz, '-infinity')
+		 order by seq
+		 limit $4`, int64(l.app), c.Seq, orNull(&c.RecordedAt), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger of app %d behind event %d: %w", l.app, c.Seq, err)
+	}
+	events, err := pgx.CollectRows(rows, l.scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger of app %d behind event %d: %w", l.app, c.Seq, err)
+	}
+	return events, nil
+}
+
+// Event returns one event; found is false when the ledger does not hold it.
+func (l *Ledger) Event(ctx context.Context, seq int64) (e presence.Event, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := l.pool.Query(ctx, `select `+eventColumns+` from transitions where app_id = $1 and seq = $2`, int64(l.app), seq)
+	if err == nil {
+		e, err = pgx.CollectExactlyOneRow(rows, l.scanEvent)
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return presence.Event{}, false, nil
+	}
+	if err != nil {
+		return presence.Event{}, false, fmt.Errorf("read event %d of app %d: %w", seq, l.app, err)
+	}
+	return e, true, nil
+}
+
+// Newest returns the number of the ledger's newest event, 0 for none.
+func (l *Ledger) Newest(ctx context.Context) (seq int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	err = l.pool.QueryRow(ctx, `select last_seq from apps where app_id = $1`, int64(l.app)).Scan(&seq)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the newest event of app %d: %w", l.app, err)
+	}
+	return seq, nil
+}
+
+func (l *Ledger) scanEvent(row pgx.CollectableRow) (presence.Event, error) {
+	e := presence.Event{AppID: l.app}
+	var kind, from, to, detail string
+	var after *time.Time
+	err := row.Scan(&e.Seq, &e.User.No, &e.User.ID, &kind, &from, &to, &detail, &after, &e.ObservedAt, &e.PrevSeq,
+		&e.Sweep, &e.Log, &e.Encoding, &e.RecordedAt)
+	if err != nil {
+		return e, err
+	}
+	if after != nil {
+		e.After = after.UTC()
+	}
+	e.ObservedAt, e.RecordedAt = e.ObservedAt.UTC(), e.RecordedAt.UTC()
+	if err := readWords(&e.Transition, kind, from, to, detail); err != nil {
+		return e, fmt.Errorf("event %d: %w", e.Seq, err)
+	}
+	return e, nil
+}
+
+func readWords(t *presence.Transition, kind, from, to, detail string) (err error) {
+	if t.Kind, err = presence.ParseKind(kind); err != nil {
+		return err
+	}
+	if t.From, err = presence.ParseStatus(from); err != nil {
+		return err
+	}
+	if t.To, err = presence.ParseStatus(to); err != nil {
+		return err
+	}
+	t.Detail, err = presence.ParseDetail(detail)
+	return err
+}

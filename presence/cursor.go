@@ -1,0 +1,28 @@
+package presence
+
+import "time"
+
+// Tail is the end of an app's event stream.
+type Tail struct {
+	// StreamSeq is the stream's last sequence number, which the next publish
+	// has to expect; 0 for a stream that never held a message.
+	StreamSeq uint64
+	// Created is when the stream was made: one made anew counts from 1 again.
+	Created time.Time
+	// Found tells whether the last message can still be read; it cannot when it
+	// has expired or was deleted. The fields below are empty then.
+	Found   bool
+	Seq     int64 // its Presence-Seq
+	ID      string
+	Subject string
+	Data    []byte
+}
+
+// Cursor is how far the ledger has been told, as the ledger remembers it. The
+// zero value says that nothing has been told.
+type Cursor struct {
+	Seq           int64
+	StreamSeq     uint64 // of Seq in the stream
+	StreamCreated time.Time
+	RecordedAt    time.Time // of Seq in the ledger
+}
