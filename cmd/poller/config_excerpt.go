@@ -9,18 +9,22 @@ import (
 
 // sourceFile is the text of a configuration file, for showing lines of it.
 type sourceFile struct {
-	name string
-	text []byte
+	name  string
+	text  []byte
+	lines []string
+}
+
+func newSource(name string, text []byte) sourceFile {
+	return sourceFile{name: name, text: text, lines: strings.Split(string(text), "\n")}
 }
 
 // excerpt shows a line with its number and a caret below the column, both from 1. Anything that may be a secret is
 // masked, and a caret within it stands at its start.
 func (s sourceFile) excerpt(line, column int) string {
-	lines := strings.Split(string(s.text), "\n")
-	if line < 1 || line > len(lines) {
+	if line < 1 || line > len(s.lines) {
 		return ""
 	}
-	original := []rune(strings.TrimRight(lines[line-1], "\r"))
+	original := []rune(strings.TrimRight(s.lines[line-1], "\r"))
 	shown := []rune(maskLine(string(original)))
 	column = min(max(column, 1), len(original)+1)
 	at := 0

@@ -26,7 +26,7 @@ const (
 
 // Files larger than these are not what they are said to be.
 const (
-	maxConfigFile = 1 << 20
+	maxConfigFile = 256 << 10
 	maxSecretFile = 64 << 10
 )
 
@@ -76,7 +76,7 @@ func (l *loading) readFile() {
 		l.faults = append(l.faults, fault{File: l.path, Message: err.Error()})
 		return
 	}
-	l.file = sourceFile{name: l.path, text: bytes.TrimPrefix(text, []byte("\ufeff"))}
+	l.file = newSource(l.path, bytes.TrimPrefix(text, []byte("\ufeff")))
 	l.decodeFile()
 }
 

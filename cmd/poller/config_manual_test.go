@@ -44,7 +44,7 @@ func TestManualShowsDefaults(t *testing.T) {
 func TestManualHasEveryField(t *testing.T) {
 	text := regexp.MustCompile(`(?m)^(\s*)#(\S|  [- ] ?\S)`).ReplaceAllString(readManual(t), "$1$2")
 	cfg := defaultConfig(func(string) string { return "" })
-	l := &loading{cfg: &cfg, file: sourceFile{name: "poller.yaml", text: []byte(text)}}
+	l := &loading{cfg: &cfg, file: newSource("poller.yaml", []byte(text))}
 	l.decodeFile()
 	if l.faults != nil {
 		t.Fatalf("with every key switched on: %v", l.faults)

@@ -164,14 +164,14 @@ func TestExcerpt(t *testing.T) {
 		{"rate: 0", 99, "rate: 0\n       ^"},
 		{"rate: 0", 0, "rate: 0\n^"},
 	} {
-		got := sourceFile{text: []byte("\n" + test.line + "\n")}.excerpt(2, test.column)
+		got := newSource("", []byte("\n"+test.line+"\n")).excerpt(2, test.column)
 		got = strings.ReplaceAll(strings.TrimPrefix(got, "   2 | "), "\n       ", "\n")
 		if got != test.want {
 			t.Errorf("%q at %d:\n%s\nwant\n%s", test.line, test.column, got, test.want)
 		}
 	}
 	for _, line := range []int{-1, 0, 3} {
-		if got := (sourceFile{text: []byte("a\nb")}).excerpt(line, 1); got != "" {
+		if got := newSource("", []byte("a\nb")).excerpt(line, 1); got != "" {
 			t.Errorf("line %d of two is %q, want nothing", line, got)
 		}
 	}

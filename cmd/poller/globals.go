@@ -5,7 +5,7 @@ import "io"
 // globals are the flags that every command has, and the world that a command runs in. Commands take it as
 // Run(*globals), and reach the terminal and the environment through it alone, so that tests can run them in-process.
 type globals struct {
-	Config string `name:"config" short:"c" placeholder:"FILE" help:"Configuration file (or POLLER_CONFIG). Without one the environment alone configures."`
+	Config string `name:"config" placeholder:"FILE" help:"Configuration file (or POLLER_CONFIG). Without one the environment alone configures."`
 
 	Stdout  io.Writer `kong:"-"`
 	Stderr  io.Writer `kong:"-"`
