@@ -28,7 +28,7 @@ type child struct {
 // among it, is not for another account to read.
 func launch(a account, log zerolog.Logger, dir, program string, args ...string) (*child, error) {
 	c := &child{log: &pglog{log: log}, exited: make(chan struct{})}
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(program, args...) //nolint:noctx // it lives until it is stopped in its own way, not until a context ends
 	cmd.Dir = dir
 	cmd.Env = []string{"LC_ALL=C", "TZ=UTC"}
 	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {

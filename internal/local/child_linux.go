@@ -18,6 +18,6 @@ func servesData(pid int, data string) bool {
 	if err != nil {
 		return false
 	}
-	real, err := filepath.EvalSymlinks(data)
-	return err == nil && cwd == real
+	resolved, err := filepath.EvalSymlinks(data)
+	return err == nil && cwd == resolved
 }

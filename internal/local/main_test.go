@@ -115,7 +115,7 @@ func (o *opener) finish(t *testing.T) {
 // dataDir is a new directory that any account may pass through, unlike that of t.TempDir.
 func dataDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "poller-local-")
+	dir, err := os.MkdirTemp("", "poller-local-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,8 +75,8 @@ func searchPath(ctx context.Context) []string {
 	var dirs []string
 	if bin, err := exec.LookPath("postgres"); err == nil {
 		// What is in PATH may be a link into the directory that holds the others.
-		if real, err := filepath.EvalSymlinks(bin); err == nil {
-			bin = real
+		if resolved, err := filepath.EvalSymlinks(bin); err == nil {
+			bin = resolved
 		}
 		dirs = append(dirs, filepath.Dir(bin))
 	}

@@ -14,7 +14,7 @@ import (
 
 // shared is the cluster of this test process. Being shared by the tests of a process, which have no owner
 // but the process, is what it is for.
-var shared struct {
+var shared struct { //nolint:gochecknoglobals // the process is its owner
 	mu        sync.Mutex
 	cluster   *cluster // nil until first use, and again after Main has ended it
 	databases atomic.Int64

@@ -1,0 +1,43 @@
+# make demo and make test need Go and nothing else: what they need beside it is installed first.
+
+# What is built is told by git, or by whoever builds outside a checkout.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# The version is pinned here and nowhere else. It is run, not required: its dependencies are not ours.
+GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := build
+.PHONY: demo build test vet lint bench verify-image
+
+## demo: everything in one process, with a simulated ZIM
+demo: build
+	@scripts/need-postgres
+	bin/poller demo
+
+## build: bin/poller, static; the Dockerfile builds by this line too
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/poller ./cmd/poller
+
+## test: all tests, with the race detector, against a real Postgres and a real NATS server
+test: vet
+	@scripts/need-postgres
+	@scripts/need-cc
+	CGO_ENABLED=1 go test -race -timeout 10m ./...
+
+## vet: what the compiler's own checks find, and gofmt
+vet:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted; exit 1; fi
+	go vet ./...
+
+## lint: vet and golangci-lint; the first run builds the linter, which takes minutes
+lint: vet
+	$(GOLANGCI_LINT) run ./...
+
+## bench: all benchmarks
+bench:
+	@scripts/need-postgres
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+## verify-image: what the image promises, proved without a container engine (as root, on Linux)
+verify-image:
+	scripts/verify-image
