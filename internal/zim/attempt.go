@@ -1,0 +1,114 @@
+package zim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptrace"
+	"time"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+// attempt sends one request about a batch and reads its reply. The error is an
+// [*Error], or what ended ctx or the budget; no request was sent then.
+func (c *Client) attempt(ctx context.Context, batch []presence.User, n *counter) (reply, presence.Answer, error) {
+	conn, sent, err := c.slot(ctx)
+	if err != nil {
+		return reply{}, presence.Answer{}, err
+	}
+	n.requests.Add(1)
+	asked := time.Now()
+	r, err := c.exchange(ctx, conn, sent, batch)
+	at := time.Now()
+	sent() // however it ended, the slot is spent
+	c.cfg.Attempted(Attempt{Result: resultOf(err), Elapsed: at.Sub(asked)})
+	if err != nil && ctx.Err() != nil {
+		return reply{}, presence.Answer{}, context.Cause(ctx)
+	}
+	return r, presence.Answer{AskedAt: presence.Instant(asked), At: presence.Instant(at)}, err
+}
+
+// slot returns a connection that stands and a slot to use at once. A few
+// requests at a time wait for their slot with a connection in hand; the others
+// wait for one of them.
+func (c *Client) slot(ctx context.Context) (*conn, func(), error) {
+	select {
+	case c.lead <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
+	defer func() { <-c.lead }()
+	dial, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	conn, err := c.conns.reserve(dial)
+	if ctx.Err() != nil {
+		if err == nil {
+			conn.Release()
+		}
+		return nil, nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, nil, fromTransport(fmt.Errorf("connect: %w", err))
+	}
+	sent, err := c.cfg.Budget.Take(ctx)
+	if err != nil {
+		conn.Release()
+		return nil, nil, err
+	}
+	return conn, sent, nil
+}
+
+// exchange sends the request over conn, which has been reserved for it.
+func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []presence.User) (reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { sent() },
+	})
+	resp, err := conn.RoundTrip(c.request(batch, time.Now()).WithContext(ctx))
+	if err != nil {
+		return reply{}, fromTransport(err)
+	}
+	defer resp.Body.Close()
+	var body bytes.Buffer
+	body.Grow(max(512, 64*len(batch)))
+	if _, err := body.ReadFrom(io.LimitReader(resp.Body, maxBody+1)); err != nil {
+		return reply{}, fromTransport(fmt.Errorf("read the reply: %w", err))
+	}
+	if body.Len() > maxBody {
+		return reply{}, &Error{Class: Weather, Status: resp.StatusCode, Err: errTooLong, result: "unreadable"}
+	}
+	r, failure := readReply(batch, resp.StatusCode, resp.Header, body.Bytes(), time.Now(), c.cfg.Secret)
+	if failure != nil {
+		return reply{}, failure
+	}
+	return r, nil
+}
+
+var errTooLong = errors.New("the reply is longer than 1 MiB")
+
+// fromTransport is the error of a request that got no reply.
+func fromTransport(err error) *Error {
+	result := "cut"
+	var timeout net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
+		result = "timeout"
+	}
+	return &Error{Class: Weather, Err: err, result: result}
+}
+
+// resultOf labels an attempt.
+func resultOf(err error) string {
+	var e *Error
+	switch {
+	case err == nil:
+		return "0"
+	case errors.As(err, &e):
+		return e.result
+	}
+	return "cut"
+}

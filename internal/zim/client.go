@@ -1,0 +1,142 @@
+// Package zim is the door to ZIM's QueryUserOnlineState: it asks about users in
+// batches and turns the replies into observations and misses. It imports
+// presence alone, and the standard library's HTTP.
+//
+//	users → [batch: 100 ids, 7 KB] → [in flight: rate × timeout]
+//	      → connection → slot of the budget → signed request → reply
+//	      → observations and misses            ↑ repeated, split ┘
+//
+// The invariants that it keeps:
+//
+//   - One slot of the budget is one request on the wire: a repetition takes its
+//     own slot and its own signature, and net/http repeats nothing by itself,
+//     because each request goes over a connection that was chosen for it.
+//   - The slot is taken when the connection stands, so that handshakes do not
+//     bunch the requests.
+//   - Nobody is observed whom the reply did not name with a status that is known
+//     to mean something. All others are missed.
+//   - No error holds the secret, a signature or a URL.
+package zim
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// maxInFlight bounds the requests in flight, and so the sockets, where rate and
+// timeout would allow more.
+const maxInFlight = 256
+
+// lead is how many requests may hold a connection while they wait for a slot.
+const lead = 2
+
+// Budget hands out the right to send one request each, as the limiter does.
+type Budget interface {
+	// Take waits for a slot. The function is called when the request has been
+	// written, or has failed to be.
+	Take(ctx context.Context) (sent func(), err error)
+	// Pause lets no slot go before the given time.
+	Pause(until time.Time)
+}
+
+// Config says whom to ask, and how. All fields but the last three are required.
+type Config struct {
+	// BaseURL is absolute, http or https; its path is kept.
+	BaseURL string
+	AppID   uint32
+	Secret  string
+	// Rate is that of the budget, in requests a second. Together with Timeout it
+	// bounds what is in flight: more than rate × timeout requests never are, by
+	// Little's law, while each gets its slot.
+	Rate float64
+	// BatchSize is the most ids in one request, 1 to 100.
+	BatchSize int
+	// Timeout is that of one attempt, from the slot to the last byte; and that
+	// of a new connection.
+	Timeout time.Duration
+	Budget  Budget
+	// TLS overrides the default TLS configuration; nil for none.
+	TLS *tls.Config
+	// Attempted, when not nil, is told of each request after it. It is called
+	// from many goroutines.
+	Attempted func(Attempt)
+	Log       zerolog.Logger
+}
+
+// Attempt is what became of one request.
+type Attempt struct {
+	// Result is a word of a small fixed set: a code of the ZIM server API that
+	// this program knows, http_<status class>, timeout, cut, unreadable or other.
+	Result  string
+	Elapsed time.Duration
+}
+
+// Client asks about the users of one app. It may be used from one goroutine.
+type Client struct {
+	cfg      Config
+	target   *url.URL
+	conns    *conns
+	lead     chan struct{}
+	inFlight int
+
+	mu       sync.Mutex // guards all below
+	stopped  *Error     // what stopped the app; nil while it goes
+	probed   time.Time  // when that was last tried
+	suspects map[string]*suspect
+}
+
+// New returns a client. It connects when it has something to ask.
+func New(cfg Config) (*Client, error) {
+	target, err := url.Parse(cfg.BaseURL)
+	if err != nil {
+		return nil, errors.New("base url of ZIM cannot be parsed")
+	}
+	if target.Scheme != "http" && target.Scheme != "https" || target.Host == "" || target.RawQuery != "" {
+		return nil, fmt.Errorf("base url of ZIM: want http(s)://host[:port][/path], have scheme %q and host %q", target.Scheme, target.Host)
+	}
+	if target.Path == "" {
+		target.Path = "/"
+	}
+	if cfg.BatchSize < 1 || cfg.BatchSize > 100 {
+		return nil, fmt.Errorf("batch size %d is not 1 to 100", cfg.BatchSize)
+	}
+	if cfg.Attempted == nil {
+		cfg.Attempted = func(Attempt) {}
+	}
+	cfg.Log = cfg.Log.With().Uint32("app", cfg.AppID).Logger()
+	return &Client{
+		cfg: cfg, target: target,
+		conns:    newConns(target, transport(cfg)),
+		lead:     make(chan struct{}, lead),
+		inFlight: int(min(maxInFlight, max(lead, math.Ceil(cfg.Rate*cfg.Timeout.Seconds())))),
+		suspects: map[string]*suspect{},
+	}, nil
+}
+
+// Close closes the connections. Nothing may be in flight.
+func (c *Client) Close() { c.conns.close() }
+
+func transport(cfg Config) *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: cfg.Timeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig:       cfg.TLS,
+		TLSHandshakeTimeout:   cfg.Timeout,
+		ResponseHeaderTimeout: cfg.Timeout,
+		Protocols:             protocols,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: cfg.Timeout},
+	}
+}

@@ -1,0 +1,89 @@
+package zim
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+// idleTooLong is when an idle connection is no longer trusted: gateways close
+// theirs after a minute or so, and some middle boxes forget them silently.
+const idleTooLong = 30 * time.Second
+
+// conns are the open connections to one address. A transport's own pool cannot
+// serve here: it chooses the connection after the request has been handed over,
+// and sends a request again when the connection turns out dead.
+type conns struct {
+	transport    *http.Transport
+	scheme, addr string
+
+	mu   sync.Mutex // guards all below
+	open []*conn
+}
+
+type conn struct {
+	*http.ClientConn
+	used time.Time // guarded by the mu of conns
+}
+
+func newConns(target *url.URL, transport *http.Transport) *conns {
+	port := target.Port()
+	if port == "" {
+		port = target.Scheme // a service name that the dialer knows
+	}
+	return &conns{transport: transport, scheme: target.Scheme, addr: net.JoinHostPort(target.Hostname(), port)}
+}
+
+// reserve returns a connection that stands and on which one request may be sent
+// at once, or released; the most recently used one if there is a choice.
+func (p *conns) reserve(ctx context.Context) (*conn, error) {
+	if c := p.reserveOpen(time.Now()); c != nil {
+		return c, nil
+	}
+	cc, err := p.transport.NewClientConn(ctx, p.scheme, p.addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := cc.Reserve(); err != nil {
+		_ = cc.Close() // the error of Reserve says more
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := &conn{cc, time.Now()}
+	p.open = append(p.open, c)
+	return c, nil
+}
+
+func (p *conns) reserveOpen(now time.Time) *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open = slices.DeleteFunc(p.open, func(c *conn) bool {
+		stale := c.Err() != nil || c.InFlight() == 0 && now.Sub(c.used) > idleTooLong
+		if stale {
+			_ = c.Close() // nothing is in flight on it
+		}
+		return stale
+	})
+	for _, c := range slices.Backward(p.open) {
+		if c.Reserve() == nil {
+			c.used = now
+			return c
+		}
+	}
+	return nil
+}
+
+func (p *conns) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.open {
+		_ = c.Close() // nothing is in flight on it
+	}
+	p.open = nil
+	p.transport.CloseIdleConnections()
+}
