@@ -33,7 +33,7 @@ type Limiter struct {
 	limit  int           // slots in one window
 	window time.Duration // a second and the guard; longer for rates under 1
 	gap    time.Duration // even pace
-	allow  func() error
+	allow  func(ctx context.Context) error
 
 	turn chan struct{} // held by the one waiter whose slot comes next
 
@@ -54,14 +54,15 @@ type slot struct {
 // New returns a limiter of rate requests a second. A rate from 1 up is cut to a
 // whole number, the most that any sliding second holds; a rate below 1 means
 // one request in 1/rate seconds. The rate has to be positive. allow, when not
-// nil, is asked right before each slot is handed out; its error refuses the slot.
-func New(rate float64, allow func() error) *Limiter {
+// nil, is asked right before each slot is handed out; it may wait, and its error
+// refuses the slot.
+func New(rate float64, allow func(ctx context.Context) error) *Limiter {
 	limit, span := max(1, int(rate)), time.Second
 	if rate < 1 {
 		span = time.Duration(math.Ceil(float64(time.Second) / rate))
 	}
 	if allow == nil {
-		allow = func() error { return nil }
+		allow = func(context.Context) error { return nil }
 	}
 	return &Limiter{
 		limit: limit, window: span + Guard, gap: span / time.Duration(limit), allow: allow,
@@ -92,7 +93,7 @@ func (l *Limiter) Take(ctx context.Context) (sent func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	if err := l.allow(); err != nil {
+	if err := l.allow(ctx); err != nil {
 		return nil, err
 	}
 	n := l.spend(time.Now())

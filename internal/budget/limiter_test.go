@@ -147,7 +147,7 @@ func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost := errors.New("lease lost")
 		var err error
-		l := New(1, func() error { return err })
+		l := New(1, func(context.Context) error { return err })
 		take := func(ctx context.Context) error {
 			sent, err := l.Take(ctx)
 			if err == nil {

@@ -1,0 +1,151 @@
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/internal/diff"
+	"github.com/zim-presence/poller/presence"
+)
+
+// Watchlist is who is to be asked about.
+type Watchlist interface {
+	// Users yields every id once. After an error what was yielded is a part of
+	// the list only.
+	Users(ctx context.Context, yield func(id []byte) error) (Listed, error)
+}
+
+// Listed says what a reading of the watchlist passed over, or found strange.
+type Listed struct {
+	// Invalid ids cannot be asked about and were not yielded. Long ones were,
+	// though ZIM may refuse them.
+	Invalid, Long int
+}
+
+// Asker asks ZIM.
+type Asker interface {
+	// Ask asks about every user once and sends the answers as they come; after
+	// an error some users are in none. It leaves answers open.
+	Ask(ctx context.Context, users iter.Seq[presence.User], answers chan<- presence.Answer) (Asked, error)
+}
+
+// Asked is what asking took.
+type Asked struct {
+	// Requests were sent, repetitions included.
+	Requests int
+	// Invented users were named in answers without having been asked about.
+	Invented int
+}
+
+// Ledger is what the lease lets write. Every error of it ends the term: what
+// was written is not known then.
+type Ledger interface {
+	Enroll(ctx context.Context, ids []string) ([]presence.State, error)
+	Commit(ctx context.Context, c presence.Changes, sweep int64) error
+	SaveSnapshot(ctx context.Context, s presence.Snapshot) error
+}
+
+// ErrTermOver wraps an error after which the memory no longer fits the ledger:
+// the lease is to be won again, and the state loaded again.
+var ErrTermOver = errors.New("the term is over")
+
+// Recorder records one app for one term of its lease. All fields are required
+// but those of the last group.
+type Recorder struct {
+	Watchlist Watchlist
+	Zim       Asker
+	Ledger    Ledger
+	// Memory is the state as the ledger had it when the lease was won.
+	Memory *diff.Memory
+	// LastSweep is the number of the newest sweep before.
+	LastSweep int64
+	Schedule  Schedule
+	Log       zerolog.Logger
+
+	// Committed is called after each commit, Listed when a sweep knows whom it
+	// asks about, Progress with each answer, Ended after each sweep, also one
+	// that failed, and Skipped with due times that were.
+	Committed func(c presence.Changes, took time.Duration)
+	Listed    func(Report)
+	Progress  func(Report)
+	Ended     func(Report, error)
+	Skipped   func(n int)
+
+	mu      sync.Mutex // guards all below
+	running bool
+	moved   time.Time // last sign of life of the sweep that runs
+	due     time.Time // of the next
+}
+
+// Run sweeps at once and then on schedule, until ctx ends or the term is over;
+// the error is the cause of ctx, or wraps [ErrTermOver].
+func (r *Recorder) Run(ctx context.Context) error {
+	due := time.Now()
+	for {
+		r.expect(due)
+		if err := sleepUntil(ctx, due); err != nil {
+			return err
+		}
+		if _, err := r.Sweep(ctx); errors.Is(err, ErrTermOver) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		next, skipped := r.Schedule.after(due, time.Now())
+		due = next
+		if skipped > 0 {
+			r.Log.Warn().Int("skipped", skipped).Msg("the sweep lasted longer than the schedule leaves room for")
+			if r.Skipped != nil {
+				r.Skipped(skipped)
+			}
+		}
+	}
+}
+
+// Overdue returns an error when no sweep runs though one was due, or when the
+// one that runs has not moved, for longer than patience.
+func (r *Recorder) Overdue(now time.Time, patience time.Duration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running {
+		if still := now.Sub(r.moved); still > patience {
+			return fmt.Errorf("the sweep has not moved for %s", still.Round(time.Second))
+		}
+		return nil
+	}
+	if late := now.Sub(r.due); !r.due.IsZero() && late > patience {
+		return fmt.Errorf("a sweep is overdue by %s", late.Round(time.Second))
+	}
+	return nil
+}
+
+func (r *Recorder) expect(due time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.due = due
+}
+
+// move notes a sign of life.
+func (r *Recorder) move(running bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running, r.moved = running, time.Now()
+}
+
+func sleepUntil(ctx context.Context, t time.Time) error {
+	timer := time.NewTimer(time.Until(t))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

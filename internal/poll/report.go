@@ -1,0 +1,37 @@
+package poll
+
+import (
+	"time"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+// Report is what a sweep has done, or has done so far.
+type Report struct {
+	Sweep             int64
+	Started, Finished time.Time
+	// Watched is whom the sweep asks about; Added and Removed are how many came
+	// and went since the last one.
+	Watched, Added, Removed int
+	Listed
+	// Seen were answered. The others of Watched are missed, by reason; in a
+	// sweep that failed also those who were not asked any more.
+	Seen   int
+	Missed map[presence.MissReason]int
+	Asked
+	// Transitions counts the events that were added, of every kind.
+	Transitions int
+	// Seq is the newest event at the end.
+	Seq int64
+	// Complete says that everybody was asked and a snapshot is stored.
+	Complete bool
+}
+
+// MissedTotal is the number of users without an answer.
+func (r *Report) MissedTotal() int {
+	total := 0
+	for _, n := range r.Missed {
+		total += n
+	}
+	return total
+}

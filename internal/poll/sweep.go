@@ -1,0 +1,223 @@
+package poll
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+const (
+	// enrollAtOnce is how many new users one statement takes in.
+	enrollAtOnce = 5000
+	// commitAtMost bounds what is gathered for one commit: past it the statement
+	// gets slower a user, not faster (BenchmarkCommit of the ledger).
+	commitAtMost = 5000
+	// answersAhead is how many answers may wait while a commit runs.
+	answersAhead = 64
+)
+
+// Sweep asks about the whole watchlist once and commits what has changed. Its
+// number is used up when anything was written under it. An error that wraps
+// [ErrTermOver] ends the term; any other leaves everything in order for the
+// next sweep, and nobody removed who was not seen to be.
+//
+// When ctx ends nothing more is asked; what has been answered is committed.
+func (r *Recorder) Sweep(ctx context.Context) (Report, error) {
+	r.move(true)
+	defer r.move(false)
+	s := &sweep{Recorder: r, report: Report{
+		Sweep: r.LastSweep + 1, Started: presence.Instant(time.Now()), Missed: map[presence.MissReason]int{},
+	}}
+	err := s.run(ctx)
+	s.report.Finished, s.report.Seq = presence.Instant(time.Now()), r.Memory.LastSeq()
+	s.log(ctx, err)
+	if r.Ended != nil {
+		r.Ended(s.report, err)
+	}
+	return s.report, err
+}
+
+// sweep is one sweep under way. One goroutine owns it.
+type sweep struct {
+	*Recorder
+	report Report
+	missed []uint32
+}
+
+func (s *sweep) run(ctx context.Context) error {
+	if err := s.list(ctx); err != nil {
+		return err
+	}
+	if err := s.ask(ctx); err != nil {
+		return err
+	}
+	return s.snapshot(ctx)
+}
+
+// list brings the memory to the watchlist.
+func (s *sweep) list(ctx context.Context) error {
+	var fresh []string
+	s.Memory.BeginWatchlist()
+	listed, err := s.Watchlist.Users(ctx, func(id []byte) error {
+		if s.Memory.Mark(id) {
+			return nil
+		}
+		fresh = append(fresh, string(id))
+		if len(fresh) < enrollAtOnce {
+			return nil
+		}
+		err := s.enroll(ctx, fresh)
+		fresh = fresh[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.enroll(ctx, fresh); err != nil {
+		return err
+	}
+	s.report.Removed = s.Memory.EndWatchlist(presence.Instant(time.Now()), s.report.Sweep)
+	s.report.Watched, s.report.Listed = s.Memory.Len(), listed
+	if s.Recorder.Listed != nil {
+		s.Recorder.Listed(s.report)
+	}
+	return s.commit(ctx)
+}
+
+// enroll adds users who are new. It is not broken off: its outcome would not be
+// known.
+func (s *sweep) enroll(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	states, err := s.Ledger.Enroll(context.WithoutCancel(ctx), ids)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTermOver, err)
+	}
+	for _, state := range states {
+		s.Memory.Add(state, time.Time{})
+	}
+	s.report.Added += len(states)
+	s.move(true)
+	return nil
+}
+
+// ask has everybody asked about by one goroutine while this one records. A
+// commit that fails ends the asking.
+func (s *sweep) ask(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan presence.Answer, answersAhead)
+	var asked Asked
+	var errAsk error
+	go func() {
+		defer close(answers)
+		asked, errAsk = s.Zim.Ask(ctx, s.Memory.Users(), answers)
+	}()
+	var errRecord error
+	for answer := range answers {
+		if errRecord != nil {
+			continue // what was answered meanwhile is dropped with the memory
+		}
+		s.observe(answer)
+		for more := true; more && s.Memory.Pending() < commitAtMost; {
+			if answer, more = next(answers); more {
+				s.observe(answer)
+			}
+		}
+		if errRecord = s.commit(ctx); errRecord != nil {
+			cancel()
+		}
+	}
+	s.report.Asked = asked
+	s.report.missRest()
+	if errRecord != nil {
+		return errRecord
+	}
+	return errAsk
+}
+
+// next returns an answer that is there already.
+func next(answers <-chan presence.Answer) (presence.Answer, bool) {
+	select {
+	case answer, open := <-answers:
+		return answer, open
+	default:
+		return presence.Answer{}, false
+	}
+}
+
+func (s *sweep) observe(answer presence.Answer) {
+	s.Memory.Observe(answer, s.report.Sweep)
+	s.report.Seen += len(answer.Observations)
+	for _, m := range answer.Missed {
+		s.report.Missed[m.Reason]++
+		s.missed = append(s.missed, m.User.No)
+	}
+	s.move(true)
+	if s.Progress != nil {
+		s.Progress(s.report)
+	}
+}
+
+// missRest counts those who are in no answer, because the asking ended early.
+func (r *Report) missRest() {
+	if rest := r.Watched - r.Seen - r.MissedTotal(); rest > 0 {
+		r.Missed[presence.MissFailed] += rest
+	}
+}
+
+// commit writes what has changed. It is not broken off when ctx ends: a commit
+// in flight is finished.
+func (s *sweep) commit(ctx context.Context) error {
+	changes := s.Memory.Take()
+	if changes.Empty() {
+		return nil
+	}
+	start := time.Now()
+	if err := s.Ledger.Commit(context.WithoutCancel(ctx), changes, s.report.Sweep); err != nil {
+		return fmt.Errorf("%w: %w", ErrTermOver, err)
+	}
+	s.LastSweep = s.report.Sweep
+	s.report.Transitions += len(changes.Transitions)
+	s.move(true)
+	if s.Committed != nil {
+		s.Committed(changes, time.Since(start))
+	}
+	return nil
+}
+
+func (s *sweep) snapshot(ctx context.Context) error {
+	online, known, err := s.Memory.Bitmaps()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTermOver, err)
+	}
+	slices.Sort(s.missed)
+	err = s.Ledger.SaveSnapshot(context.WithoutCancel(ctx), presence.Snapshot{
+		Sweep: s.report.Sweep, Started: s.report.Started, Finished: presence.Instant(time.Now()), Seq: s.Memory.LastSeq(),
+		Online: online, Known: known, Missed: s.missed,
+		Watched: s.report.Watched, Seen: s.report.Seen, Transitions: s.report.Transitions, Requests: s.report.Requests,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTermOver, err)
+	}
+	s.LastSweep, s.report.Complete = s.report.Sweep, true
+	return nil
+}
+
+// log writes the one line of the sweep.
+func (s *sweep) log(ctx context.Context, err error) {
+	line := s.Log.Info()
+	if err != nil && ctx.Err() == nil {
+		line = s.Log.Warn().Err(err)
+	} else if err != nil {
+		line = line.AnErr("cause", err)
+	}
+	line.Int64("sweep", s.report.Sweep).Int("watched", s.report.Watched).Int("seen", s.report.Seen).
+		Int("missed", s.report.MissedTotal()).Int("added", s.report.Added).Int("removed", s.report.Removed).
+		Int("transitions", s.report.Transitions).Int("requests", s.report.Requests).Int64("seq", s.report.Seq).
+		Dur("elapsed", s.report.Finished.Sub(s.report.Started)).Msg("sweep ended")
+}
