@@ -89,6 +89,10 @@ func (a *App) Truth() (at time.Time, states map[string]State) {
 	return at, states
 }
 
+// Advance lets a living population do what is due by now. Every look does so too; who leaves a large and fast one
+// alone for long calls Advance now and then, so that the next look does not pay for all of it. Start's server does.
+func (a *App) Advance() { a.population.advance() }
+
 // Changes is the visible changes numbered above since, oldest first, and how many of all changes so far are no
 // longer kept: unless since is at least dropped, there is a hole.
 func (a *App) Changes(since uint64) (changes []Change, dropped uint64) {

@@ -19,7 +19,8 @@ type Stats struct {
 	Refused        map[string]uint64 `json:"refused"` // by code; "http 414" and the like where a page was answered
 	Faults         map[string]uint64 `json:"faults"`  // strikes by kind
 	Unread         uint64            `json:"unread"`  // requests cut off unread by kill_keepalive; not arrivals
-	First, Last    time.Time         // of the arrivals; zero when there are none
+	First          time.Time         `json:"first"`   // arrival; zero when there is none
+	Last           time.Time         `json:"last"`
 }
 
 // books is what is written down about an app's requests. Guarded by its app's lock.

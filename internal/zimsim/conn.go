@@ -20,7 +20,7 @@ func (c *doomable) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if told := c.unread.Load(); told != nil && n > 0 {
 		(*told)()
-		c.Close()
+		c.Conn.Close()
 		return 0, io.EOF
 	}
 	return n, err

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -104,11 +106,7 @@ func (s *Server) controlAddApp(r *http.Request) (any, error) {
 func (s *Server) controlApps(*http.Request) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	ids := make([]uint32, 0, len(s.apps))
-	for id := range s.apps {
-		ids = append(ids, id)
-	}
-	return map[string]any{"apps": ids, "strangers": s.Strangers()}, nil
+	return map[string]any{"apps": slices.Sorted(maps.Keys(s.apps)), "strangers": s.Strangers()}, nil
 }
 
 func (s *Server) controlStats(r *http.Request) (any, error) {
@@ -129,6 +127,9 @@ func (s *Server) controlArrivals(r *http.Request) (any, error) {
 		return nil, err
 	}
 	offsets, first := a.Arrivals(since)
+	if offsets == nil {
+		offsets = []time.Duration{}
+	}
 	return map[string]any{"first": first, "offsets_ns": offsets}, nil
 }
 

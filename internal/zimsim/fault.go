@@ -13,7 +13,8 @@ import (
 // Kind names what goes wrong.
 type Kind string
 
-// Kinds that strike before the request is judged. Of the first five at most one strikes a request; the other two come on top.
+// Kinds that strike before the request is judged. Of the first five at most one strikes a request; the other two come
+// on top. Over HTTP/2 kill_keepalive ends the connection, with all its streams, at whatever the client sends next.
 const (
 	HTTPError     Kind = "http"           // an HTML page with Status (0: 503) and, if set, RetryAfter
 	Hang          Kind = "hang"           // no answer until the client leaves, the fault is cleared or the server closes
@@ -21,7 +22,7 @@ const (
 	HTML          Kind = "html"           // an HTML page with status 200
 	Code          Kind = "code"           // this Code (0: 1) and no data
 	Slow          Kind = "slow"           // Delay, then the users are looked at, then the answer
-	KillKeepAlive Kind = "kill_keepalive" // answers; the connection's next request is cut off unread. Over TCP of Start only
+	KillKeepAlive Kind = "kill_keepalive" // answers; the connection's next request is cut off unread. On Start's server only
 )
 
 // Kinds that spoil the data of an acceptable request. They add up; the last two end the connection or the text early.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,11 @@ func TestSlowLooks(t *testing.T) {
 		}
 		said := make(chan string)
 		go func() {
-			r := ask(t, client, s.URL(), valid("a").String())
+			r, err := tryAsk(client, s.URL(), valid("a").String())
+			if err != nil {
+				t.Error(err)
+			}
+			decode(t, &r)
 			said <- r.said()["a"]
 		}()
 		await(t, func() bool { return s.App(0).Stats().Faults[string(fault)] == 1 })
@@ -281,4 +286,45 @@ func TestFaultJSON(t *testing.T) {
 			t.Errorf("%s: accepted", bad)
 		}
 	}
+}
+
+// Of the faults that take the answer's place only the first strikes; those that spoil data add up.
+func TestFaultsTogether(t *testing.T) {
+	s := start(t, func(c *Config) {
+		c.Faults = []Fault{{Kind: HTTPError, Count: 1}, {Kind: HTML, Count: 1}, {Kind: Empty}, {Kind: Partial}, {Kind: Truncated, Count: 1}, {Kind: CutBody, Count: 1}}
+	})
+	client := browser(t)
+	for i, want := range []map[string]uint64{
+		{"http": 1},
+		{"http": 1, "html": 1},
+		{"http": 1, "html": 1, "empty": 1, "partial": 1, "truncated": 1},
+		{"http": 1, "html": 1, "empty": 2, "partial": 2, "truncated": 1, "cut_body": 1},
+		{"http": 1, "html": 1, "empty": 3, "partial": 3, "truncated": 1, "cut_body": 1},
+	} {
+		tryAsk(client, s.URL(), valid("a", "b").String())
+		if diff := cmp.Diff(s.App(0).Stats().Faults, want); diff != "" {
+			t.Errorf("request %d: %s", i, diff)
+		}
+	}
+	if r := ask(t, client, s.URL(), valid("a", "b").String()); r.Code != 0 || len(r.said()) != 0 || r.RequestId == "" {
+		t.Errorf("nobody to leave out: got %q", r.text)
+	}
+}
+
+// In somebody else's http server, too, Close ends the requests that hang.
+func TestHangElsewhere(t *testing.T) {
+	s := New(Config{Apps: []AppConfig{{ID: testApp, Secret: testSecret}}, Faults: []Fault{{Kind: Hang}}})
+	elsewhere := httptest.NewServer(s.Gateway())
+	ended := make(chan error)
+	client := browser(t)
+	go func() {
+		_, err := tryAsk(client, elsewhere.URL, valid("a").String())
+		ended <- err
+	}()
+	await(t, func() bool { return s.App(0).Stats().Faults["hang"] == 1 })
+	s.Close()
+	if err := <-ended; err == nil {
+		t.Error("got an answer, want none")
+	}
+	elsewhere.Close()
 }

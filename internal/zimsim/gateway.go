@@ -26,8 +26,8 @@ type call struct {
 	dice    dice
 }
 
-// Gateway is the simulated ZIM endpoint. It works in any http server; only Start's server can do kill_keepalive and
-// close requests that hang.
+// Gateway is the simulated ZIM endpoint. It works in any http server, but kill_keepalive needs the one of Start. After
+// Close, requests that hang or are delayed end without an answer.
 func (s *Server) Gateway() http.Handler { return http.HandlerFunc(s.serveGateway) }
 
 // serveGateway is the way of every request:

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -144,8 +142,8 @@ func (p *living) step(user uint32, sim int64, turn func(State)) int64 {
 	return sim + d.exponential(p.away(user))
 }
 
-// advance lets everything happen that is due at the given offset of the server's clock. The caller holds the lock.
-func (p *living) advance(now time.Duration) {
+// advanceTo lets everything happen that is due at an offset of the server's clock. The caller holds the lock.
+func (p *living) advanceTo(now time.Duration) {
 	if now <= p.seen {
 		return
 	}
@@ -177,7 +175,7 @@ func (p *living) turn(user uint32, at time.Duration, to State) {
 func (p *living) look(users []string, dst []State) []State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.advance(p.clock.elapsed())
+	p.advanceTo(p.clock.elapsed())
 	for _, u := range users {
 		state := LoggedOut
 		if n, ok := p.number(u); ok {
@@ -197,7 +195,7 @@ func (p *living) set(states map[string]State) (time.Time, error) {
 		}
 	}
 	now := p.clock.elapsed()
-	p.advance(now)
+	p.advanceTo(now)
 	for _, u := range slices.Sorted(maps.Keys(states)) {
 		n, _ := p.number(u)
 		p.souls[n].fading = false
@@ -213,7 +211,7 @@ func (p *living) known(user string) (State, bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.advance(p.clock.elapsed())
+	p.advanceTo(p.clock.elapsed())
 	return p.souls[n].state, true
 }
 
@@ -222,7 +220,7 @@ func (p *living) truth(at func(time.Time)) iter.Seq2[string, State] {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		now := p.clock.elapsed()
-		p.advance(now)
+		p.advanceTo(now)
 		at(p.clock.at(now))
 		for i, s := range p.souls {
 			if !yield(UserName(i+1), s.state) {
@@ -235,32 +233,14 @@ func (p *living) truth(at func(time.Time)) iter.Seq2[string, State] {
 func (p *living) changes(seq uint64) ([]Change, uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.advance(p.clock.elapsed())
+	p.advanceTo(p.clock.elapsed())
 	return p.history.since(seq), p.history.dropped()
 }
 
+func (p *living) advance() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.advanceTo(p.clock.elapsed())
+}
+
 func (p *living) size() int { return p.Users }
-
-const namePrefix = "user-"
-
-// UserName is the id of the n-th user of a living population, counted from 1: user-000001.
-func UserName(n int) string {
-	digits := strconv.Itoa(n)
-	return namePrefix + "000000"[min(len(digits), 6):] + digits
-}
-
-// number is the inverse of UserName, from 0, for the users that there are.
-func (p *living) number(user string) (uint32, bool) {
-	digits, ok := strings.CutPrefix(user, namePrefix)
-	if !ok || len(digits) < 6 || len(digits) > 10 || len(digits) > 6 && digits[0] == '0' {
-		return 0, false
-	}
-	n := 0
-	for _, c := range []byte(digits) {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int(c-'0')
-	}
-	return uint32(n - 1), n >= 1 && n <= p.Users
-}

@@ -37,9 +37,9 @@ func TestLivingIsDeterministic(t *testing.T) {
 		var end time.Duration
 		for _, s := range stops {
 			end += time.Duration(float64(s) / one.Speed)
-			cut.advance(end)
+			cut.advanceTo(end)
 		}
-		one.advance(end)
+		one.advanceTo(end)
 		if diff := cmp.Diff(one.states(), cut.states()); diff != "" {
 			r.Fatal(diff)
 		}
@@ -68,7 +68,7 @@ func TestLivingHistory(t *testing.T) {
 		for range rapid.IntRange(1, 20).Draw(r, "stops") {
 			before := now
 			now += time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(r, "step"))
-			p.advance(now)
+			p.advanceTo(now)
 			for _, c := range p.history.since(seq) {
 				if c.Seq != seq+1 || c.From != states[c.User] || c.To == c.From {
 					r.Fatalf("change %+v behind number %d with the user %v", c, seq, states[c.User])
@@ -90,7 +90,7 @@ func count(t *testing.T, l Living) (byHour [24]map[State]int) {
 	p := still(t, l, 3)
 	for h := range 24 {
 		seq := p.history.seq
-		p.advance(time.Duration(h+1) * time.Hour)
+		p.advanceTo(time.Duration(h+1) * time.Hour)
 		byHour[h] = map[State]int{}
 		for _, c := range p.history.since(seq) {
 			byHour[h][c.To]++
@@ -132,7 +132,7 @@ func TestLivingLoss(t *testing.T) {
 // A lost heartbeat is seen 35 simulated seconds after it stopped, and never sooner after a login.
 func TestLivingHeartbeat(t *testing.T) {
 	p := still(t, Living{Users: 2000, Session: 10 * time.Second, Hour: 15}, 5)
-	p.advance(time.Hour)
+	p.advanceTo(time.Hour)
 	login, quick := map[string]time.Time{}, 0
 	for _, c := range p.history.last() {
 		since, seen := login[c.User]
@@ -160,13 +160,26 @@ func TestLivingSet(t *testing.T) {
 	if _, err := p.set(map[string]State{"user-000001": Online, "user-000004": Online}); err == nil {
 		t.Error("set a user that is not there: no error")
 	}
-	for _, want := range []State{Online, Timeout, LoggedOut, Online} {
+	p.souls[1].fading = true
+	for _, want := range []State{Online, Online, Timeout, LoggedOut, Online} {
 		if _, err := p.set(map[string]State{"user-000002": want}); err != nil {
 			t.Fatal(err)
 		}
 		if got, known := p.known("user-000002"); got != want || !known {
 			t.Errorf("got %v, want %v", got, want)
 		}
+		if p.souls[1].fading {
+			t.Errorf("set to %v, and still about to time out", want)
+		}
+	}
+	changes, _ := p.changes(0)
+	for _, c := range changes {
+		if c.From == c.To {
+			t.Errorf("no change in the history: %+v", c)
+		}
+	}
+	if len(changes) < 3 {
+		t.Errorf("got %d changes, want at least 3", len(changes))
 	}
 }
 

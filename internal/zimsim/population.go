@@ -17,6 +17,8 @@ type population interface {
 	truth(at func(time.Time)) iter.Seq2[string, State]
 	// changes copies the kept changes after seq and says how many older ones were dropped.
 	changes(seq uint64) (kept []Change, dropped uint64)
+	// advance lets everything happen that is due by now.
+	advance()
 	// size is the number of users it has.
 	size() int
 }

@@ -70,6 +70,8 @@ func (p *scripted) changes(seq uint64) ([]Change, uint64) {
 	return p.history.since(seq), p.history.dropped()
 }
 
+func (p *scripted) advance() {}
+
 func (p *scripted) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

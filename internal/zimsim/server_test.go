@@ -3,6 +3,7 @@ package zimsim
 import (
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 )
 
 func TestAnswer(t *testing.T) {
@@ -170,88 +172,108 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// Every answer agrees with the history at some instant between asking and hearing, whoever changes what meanwhile.
-func TestAnswersAgreeWithTruth(t *testing.T) {
-	for name, living := range map[string]*Living{"scripted": nil, "living": {Users: 20, Speed: 20000, Session: time.Minute, Away: time.Minute, Hour: 16}} {
-		t.Run(name, func(t *testing.T) {
-			s := start(t, func(c *Config) { c.Apps[0].Living = living })
-			users := []string{UserName(1), UserName(2), UserName(3)}
-			_, first := s.App(0).Truth()
-			if living == nil {
-				first = map[string]State{}
-			} else {
-				// The history since the start leads back to the states at the start.
-				changes, _ := s.App(0).Changes(0)
-				for i := len(changes) - 1; i >= 0; i-- {
-					first[changes[i].User] = changes[i].From
+// Close ends connections in every state, and nothing of the server is left behind.
+func TestClose(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		s := start(t, func(c *Config) { c.TLS, c.Faults = secure, []Fault{{Kind: Hang}} })
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.CertPool()}, ForceAttemptHTTP2: true}
+		client := &http.Client{Transport: transport}
+		silent, err := net.Dial("tcp", s.URL()[strings.LastIndex(s.URL(), "/")+1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wait sync.WaitGroup
+		for range 10 {
+			wait.Go(func() {
+				if r, err := tryAsk(client, s.URL(), valid("a").String()); err == nil {
+					t.Errorf("got %q from a server that hung", r.text)
 				}
-			}
-			type heard struct {
-				from, to time.Time
-				said     map[string]string
-			}
-			var mu sync.Mutex
-			var all []heard
-			var wait sync.WaitGroup
-			for range 4 {
-				wait.Go(func() {
-					client := browser(t)
-					for range 100 {
-						from := s.clock.at(s.clock.elapsed())
-						r, err := tryAsk(client, s.URL(), valid(users...).String())
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						decode(t, &r)
-						mu.Lock()
-						all = append(all, heard{from, s.clock.at(s.clock.elapsed()), r.said()})
-						mu.Unlock()
-					}
-				})
-			}
-			if living == nil {
-				wait.Go(func() {
-					d := dice{}
-					for range 300 {
-						s.App(0).SetAll(map[string]State{users[d.below(3)]: State(d.below(3)), users[d.below(3)]: State(d.below(3))})
-					}
-				})
-			}
-			wait.Wait()
-			changes, dropped := s.App(0).Changes(0)
-			if dropped > 0 || len(changes) == 0 {
-				t.Fatalf("%d changes, %d dropped", len(changes), dropped)
-			}
-			for _, h := range all {
-				if !agrees(first, changes, users, h.from, h.to, h.said) {
-					t.Errorf("between %v and %v nobody was %v", h.from, h.to, h.said)
-				}
-			}
-		})
+			})
+		}
+		await(t, func() bool { return s.App(0).Stats().Faults["hang"] == 10 })
+		s.Close()
+		s.Close()
+		wait.Wait()
+		silent.Close()
+		transport.CloseIdleConnections()
+		if _, err := tryAsk(client, s.URL(), "x=y"); err == nil {
+			t.Error("a closed server answered")
+		}
+		goleak.VerifyNone(t)
 	}
 }
 
-// agrees says whether the users were as said, all at once, at some instant of the interval.
-func agrees(first map[string]State, changes []Change, users []string, from, to time.Time, said map[string]string) bool {
-	word := map[State]string{Online: "Online", Timeout: "Offline", LoggedOut: "660200001"}
-	states := map[string]string{}
-	for _, u := range users {
-		states[u] = word[first[u]]
+// A Start that fails leaves nothing behind: the gateway's port is free again.
+func TestStartFails(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i := 0; ; i++ {
-		next := to.Add(time.Hour)
-		if i < len(changes) {
-			next = changes[i].At
-		}
-		if next.After(from) && cmp.Equal(states, said) {
-			return true
-		}
-		if next.After(to) {
-			return false
-		}
-		if _, asked := states[changes[i].User]; asked {
-			states[changes[i].User] = word[changes[i].To]
-		}
+	defer taken.Close()
+	if err := New(Config{}).Start(t.Context(), taken.Addr().String(), ""); err == nil {
+		t.Error("gateway on a port that is taken: started")
 	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	if err := New(Config{}).Start(t.Context(), addr, taken.Addr().String()); err == nil {
+		t.Error("control on a port that is taken: started")
+	}
+	again, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatalf("the gateway's port after a failed start: %v", err)
+	}
+	again.Close()
+	goleak.VerifyNone(t)
+}
+
+// Close returns no sooner than the last request is out of the gateway.
+func TestCloseWaits(t *testing.T) {
+	s := start(t, nil)
+	client := browser(t)
+	people := s.App(0).population.(*scripted)
+	people.mu.Lock()
+	asked, closed := make(chan error), make(chan bool)
+	go func() {
+		_, err := tryAsk(client, s.URL(), valid("a").String())
+		asked <- err
+	}()
+	await(t, func() bool { return len(s.arrived()) == 1 })
+	go func() {
+		s.Close()
+		close(closed)
+	}()
+	if err := <-asked; err == nil {
+		t.Error("got an answer, want the connection's end")
+	}
+	select {
+	case <-closed:
+		t.Error("closed with a request inside")
+	default:
+	}
+	people.mu.Unlock()
+	<-closed
+	if s.inside.n != 0 {
+		t.Errorf("%d still inside", s.inside.n)
+	}
+}
+
+// arrived is the only app's arrivals so far.
+func (s *Server) arrived() []time.Duration {
+	log, _ := s.App(0).Arrivals(0)
+	return log
+}
+
+// A living population goes on while nobody looks.
+func TestServerAdvances(t *testing.T) {
+	s := start(t, func(c *Config) { c.Apps[0].Living = &Living{Users: 10, Speed: 1000} })
+	people := s.App(0).population.(*living)
+	await(t, func() bool {
+		people.mu.Lock()
+		defer people.mu.Unlock()
+		return people.seen > 0
+	})
 }
