@@ -91,6 +91,14 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
+// The bound is on one record, not on the file.
+func TestReadLongCSV(t *testing.T) {
+	got, err := collect(strings.NewReader(strings.Repeat("some-user,some-name\n", mostRecord/10)), CSV, "")
+	if err != nil || len(got) != mostRecord/10 {
+		t.Errorf("Read of a csv of 2 MiB = %d entries, %v, want %d", len(got), err, mostRecord/10)
+	}
+}
+
 func TestReadBrokenFile(t *testing.T) {
 	for _, format := range []Format{Lines, CSV} {
 		broken := io.MultiReader(strings.NewReader("a\nhal"), iotest.ErrReader(io.ErrUnexpectedEOF))

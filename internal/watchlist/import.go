@@ -14,6 +14,7 @@ import (
 type Imported struct {
 	Read     int       // entries in the source, invalid ones included
 	Added    int       // ids that were not on the list yet; 0 with an error
+	Long     int       // valid entries longer than ZIM's usual presence.UsualUserIDBytes
 	Invalid  int       // entries that are no valid id
 	Examples []Invalid // the first of the invalid, at most 20, with their lines
 }
@@ -25,7 +26,8 @@ type Imported struct {
 // Progress, which may be nil, is called after each page with the counts so far.
 //
 // A source may take its time: only the statements have deadlines. Two imports
-// at once can end one of them with a deadlock error, which is safe to repeat.
+// at once can end one of them with a deadlock error, and an error of the commit
+// leaves open whether it happened: doing it again is safe in every case.
 func (w *Watchlist) Import(ctx context.Context, app uint32, source iter.Seq2[Entry, error], skipInvalid bool, progress func(Imported)) (Imported, error) {
 	tx, err := w.begin(ctx)
 	if err != nil {
@@ -85,6 +87,9 @@ func (imp *importer) take(entry Entry) {
 		imp.bad.add(entry.Line, entry.ID, err)
 		imp.report.Invalid, imp.report.Examples = imp.bad.count, imp.bad.examples
 		return
+	}
+	if len(entry.ID) > presence.UsualUserIDBytes {
+		imp.report.Long++
 	}
 	imp.waiting = append(imp.waiting, entry.ID)
 }

@@ -31,11 +31,11 @@ func TestImport(t *testing.T) {
 	}
 	twice := append(slices.Clone(awkward), awkward...)
 	got, err := w.Import(t.Context(), app, entries(twice...), false, nil)
-	if want := (Imported{Read: len(twice), Added: len(awkward) - 1}); err != nil || !cmp.Equal(got, want) {
+	if want := (Imported{Read: len(twice), Added: len(awkward) - 1, Long: 2}); err != nil || !cmp.Equal(got, want) {
 		t.Errorf("Import = %+v, %v, want %+v", got, err, want)
 	}
 	got, err = w.Import(t.Context(), app, entries(twice...), false, nil)
-	if want := (Imported{Read: len(twice)}); err != nil || !cmp.Equal(got, want) {
+	if want := (Imported{Read: len(twice), Long: 2}); err != nil || !cmp.Equal(got, want) {
 		t.Errorf("second Import = %+v, %v, want %+v", got, err, want)
 	}
 	ids, _ := read(t, w, app)

@@ -14,6 +14,11 @@ type Invalid struct {
 	Reason string `json:"reason"`         // such as: illegal character '/' at byte 3
 }
 
+// NewInvalid describes an id by the error of presence.CheckUserID.
+func NewInvalid(id string, err error) Invalid {
+	return Invalid{ID: quote(id), Reason: reason(err)}
+}
+
 const (
 	mostExamples  = 20
 	mostQuotedLen = 100
@@ -28,7 +33,9 @@ type faults struct {
 func (f *faults) add(line int, id string, err error) {
 	f.count++
 	if len(f.examples) < mostExamples {
-		f.examples = append(f.examples, Invalid{line, quote(id), reason(err)})
+		bad := NewInvalid(id, err)
+		bad.Line = line
+		f.examples = append(f.examples, bad)
 	}
 }
 

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/internal/local"
+	"github.com/zim-presence/poller/migrations"
+)
+
+const (
+	connectTimeout = 5 * time.Second // of one connection, unless the DSN says another
+	pingTimeout    = 5 * time.Second // of the ping of a connection that was idle
+	migrateTimeout = 5 * time.Minute // of the wait for another program's migration, and of our own
+)
+
+// database is the Postgres that a command works with: the one configured, or the embedded one.
+type database struct {
+	*pgxpool.Pool
+	dsn      string
+	embedded *local.PostgresServer // nil with one that is configured
+}
+
+// openDatabase returns the pool of the configured Postgres, or with none configured the embedded one under the data
+// directory: already running there, or started here and stopped by Close. It does not ask the configured one to
+// answer, so that a daemon can start before its database; reach does. Logs hear of the embedded one's starts and stops.
+func openDatabase(ctx context.Context, cfg config, log zerolog.Logger) (*database, error) {
+	db := &database{dsn: string(cfg.Database.URL)}
+	if db.dsn == "" {
+		server, err := local.OpenPostgres(ctx, local.Postgres{Dir: cfg.DataDir, Log: log})
+		if err != nil {
+			return nil, fmt.Errorf("embedded postgres under %s: %w", cfg.DataDir, err)
+		}
+		db.embedded, db.dsn = server, server.DSN()
+	}
+	settings, err := poolConfig(db.dsn)
+	if err == nil {
+		db.Pool, err = pgxpool.NewWithConfig(ctx, settings)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("database: %w", err), db.Close())
+	}
+	return db, nil
+}
+
+// poolConfig is how every connection to Postgres is made.
+func poolConfig(dsn string) (*pgxpool.Config, error) {
+	settings, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	settings.PingTimeout = pingTimeout
+	conn := settings.ConnConfig
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = connectTimeout
+	}
+	// A peer that is gone without a word is noticed after 11 s instead of minutes.
+	dialer := &net.Dialer{Timeout: conn.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3,
+	}}
+	conn.DialFunc = dialer.DialContext
+	if conn.RuntimeParams["application_name"] == "" {
+		conn.RuntimeParams["application_name"] = "poller"
+	}
+	// A pooler in transaction mode gives each transaction another session, where the prepared statements of the
+	// library's default mode are missing. This mode names none: it asks once for the types of a statement, and from
+	// then on sends statement and arguments together, still in binary; mode exec would send all as text, and would
+	// have to guess the types of arrays. What it remembers can be wrong after a migration once for each connection
+	// and statement: that one fails and is asked anew.
+	conn.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	return settings, nil
+}
+
+// reach makes sure that the database answers and has the newest schema, for a command that cannot go on without.
+func (db *database) reach(ctx context.Context) error {
+	if err := db.Ping(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	_, err := migrations.Up(ctx, db.dsn)
+	return err
+}
+
+// Close returns when every connection is closed and an embedded Postgres that was started here has stopped.
+func (db *database) Close() error {
+	if db.Pool != nil {
+		db.Pool.Close()
+	}
+	if db.embedded != nil {
+		return db.embedded.Close()
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// progress tells how far a long command is: on a terminal in one line that changes, elsewhere with a line now and then,
+// and nothing of what is over before the first is due.
+type progress struct {
+	out      io.Writer
+	what     string
+	terminal bool
+	every    time.Duration
+
+	begun, told time.Time
+	open        bool // the terminal's line has no end yet
+}
+
+func newProgress(out io.Writer, what string) *progress {
+	p := &progress{out: out, what: what, every: 10 * time.Second, begun: time.Now(), told: time.Now()}
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		p.terminal, p.every = true, 200*time.Millisecond
+	}
+	return p
+}
+
+// tell shows how many are done, which part of the whole that is (see share), and more words if there are any.
+func (p *progress) tell(done int, part float64, more string) {
+	now := time.Now()
+	if now.Sub(p.told) < p.every {
+		return
+	}
+	p.told = now
+	line := fmt.Sprintf("%s: %d rows", p.what, done)
+	if more != "" {
+		line += ", " + more
+	}
+	line += fmt.Sprintf(", %.0f/s", float64(done)/now.Sub(p.begun).Seconds())
+	if part >= 0 {
+		line += fmt.Sprintf(", %.0f %%", part*100)
+	}
+	if p.terminal {
+		const clear = "\r\x1b[K"
+		fmt.Fprint(p.out, clear+line)
+		p.open = true
+		return
+	}
+	fmt.Fprintln(p.out, line)
+}
+
+// end leaves the terminal at the beginning of a line.
+func (p *progress) end() {
+	if p.open {
+		fmt.Fprintln(p.out)
+		p.open = false
+	}
+}
+
+// share is the part that is done, from 0 to 1, or -1 when the whole is not known.
+func share(done, whole int64) float64 {
+	if whole <= 0 {
+		return -1
+	}
+	return min(1, float64(done)/float64(whole))
+}
