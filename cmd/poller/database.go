@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/rs/zerolog"
 
 	"github.com/zim-presence/poller/internal/local"
@@ -83,10 +84,17 @@ func (db *database) reach(ctx context.Context) error {
 	if err := db.Ping(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
+	_, err := db.migrate(ctx)
+	return err
+}
+
+// migrate brings the schema up, over connections like those of the pool, and returns what it ran.
+func (db *database) migrate(ctx context.Context) ([]migrations.Applied, error) {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	_, err := migrations.Up(ctx, db.dsn)
-	return err
+	name := stdlib.RegisterConnConfig(db.Config().ConnConfig)
+	defer stdlib.UnregisterConnConfig(name)
+	return migrations.Up(ctx, name)
 }
 
 // Close returns when every connection is closed and an embedded Postgres that was started here has stopped.
