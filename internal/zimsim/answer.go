@@ -20,24 +20,37 @@ type answer struct {
 	request   uint64 // over 2^53
 	result    []line
 	errorList []line
-	form      int // of empty lists, index in emptyForms["rotate"]
+	form      int // of empty lists, turns through emptyForms
 }
 
 // words are the gateway's words for Online and Timeout.
 type words struct{ online, timeout string }
 
-var statusWords = map[string]words{
-	"title": {"Online", "Offline"},
-	"lower": {"online", "offline"},
-	"upper": {"ONLINE", "OFFLINE"},
+// wordsIn is false for a case that does not exist.
+func wordsIn(statusCase string) (w words, ok bool) {
+	switch statusCase {
+	case "title":
+		return words{"Online", "Offline"}, true
+	case "lower":
+		return words{"online", "offline"}, true
+	case "upper":
+		return words{"ONLINE", "OFFLINE"}, true
+	}
+	return words{}, false
 }
 
-// emptyForms are the ways to write a list without elements; the empty form leaves the key out.
-var emptyForms = map[string][]string{
-	"null":   {"null"},
-	"absent": {""},
-	"[]":     {"[]"},
-	"rotate": {"[]", "null", ""},
+// emptyForms are the ways to write a list without elements, to be taken in turn; the empty form leaves the key out.
+// There is none for a name that does not exist.
+func emptyForms(name string) []string {
+	switch name {
+	case "null", "[]":
+		return []string{name}
+	case "absent":
+		return []string{""}
+	case "rotate":
+		return []string{"[]", "null", ""}
+	}
+	return nil
 }
 
 // fill sorts the users into the two lists.
@@ -175,18 +188,17 @@ func (a *answer) leaveOut(n int, d *dice) {
 func (a *answer) invent(d *dice) {
 	id := "invented-" + strconv.FormatUint(d.next()>>32, 36)
 	if d.chance(0.5) {
-		a.result = append(a.result, line{id: id, word: statusWords["title"].online})
+		a.result = append(a.result, line{id: id, word: "Online"})
 		return
 	}
 	a.errorList = append(a.errorList, line{id: id, code: codeNoSession})
 }
 
 func (a *answer) contradict(n int) {
-	w := statusWords["title"]
 	for _, l := range a.result[:n] {
-		word := w.online
-		if strings.EqualFold(l.word, w.online) {
-			word = w.timeout
+		word := "Online"
+		if strings.EqualFold(l.word, word) {
+			word = "Offline"
 		}
 		a.result = append(a.result, line{id: l.id, word: word})
 	}

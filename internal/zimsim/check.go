@@ -157,7 +157,7 @@ func (u Unsettled) checkID(id string) int {
 		return codeLongID
 	}
 	for i := range len(id) {
-		if idByte[id[i]] != bytePlain {
+		if !inID(id[i]) {
 			return u.BadIDCode
 		}
 	}

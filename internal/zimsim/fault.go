@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,11 +39,23 @@ const (
 	CutBody       Kind = "cut_body"       // the connection ends in the middle of the body
 )
 
-var (
-	wireKinds = []Kind{HTTPError, Hang, CutHeaders, HTML, Code, Slow, KillKeepAlive}
-	dataKinds = []Kind{SlowAnswer, Partial, Invented, UnknownStatus, LowerCase, Empty, BothLists, Twice,
-		Contradictory, Truncated, CutBody}
-)
+// wire says whether the kind strikes before the request is judged.
+func (k Kind) wire() bool {
+	switch k {
+	case HTTPError, Hang, CutHeaders, HTML, Code, Slow, KillKeepAlive:
+		return true
+	}
+	return false
+}
+
+// data says whether the kind spoils the data of an acceptable request.
+func (k Kind) data() bool {
+	switch k {
+	case SlowAnswer, Partial, Invented, UnknownStatus, LowerCase, Empty, BothLists, Twice, Contradictory, Truncated, CutBody:
+		return true
+	}
+	return false
+}
 
 // Fault is one thing that goes wrong, again and again, until its Count is used up or it is cleared. A request that
 // is struck has arrived all the same: it counts in every book and in the rate.
@@ -66,8 +77,8 @@ func (f Fault) withDefaults() (Fault, error) {
 	setIfZero(&f.Status, http.StatusServiceUnavailable)
 	setIfZero(&f.Code, 1)
 	switch {
-	case !slices.Contains(wireKinds, f.Kind) && !slices.Contains(dataKinds, f.Kind):
-		return f, fmt.Errorf("fault %q: no such kind; there are %v and %v", f.Kind, wireKinds, dataKinds)
+	case !f.Kind.wire() && !f.Kind.data():
+		return f, fmt.Errorf("fault %q: no such kind", f.Kind)
 	case f.Probability < 0 || f.Probability > 1 || f.Share < 0 || f.Share > 1:
 		return f, fmt.Errorf("fault %q: probability and share: want 0 to 1", f.Kind)
 	case f.Status < 400 || f.Status > 599:

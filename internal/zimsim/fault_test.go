@@ -195,7 +195,7 @@ func TestKillKeepAlive(t *testing.T) {
 		}
 		return response, err
 	}
-	if response, err := send(); err != nil || response.StatusCode != 200 || response.Close {
+	if response, err := send(); err != nil || response.StatusCode != http.StatusOK || response.Close {
 		t.Fatalf("first request: got %v, %v, want 200 and no announcement", response, err)
 	}
 	if response, err := send(); err == nil {

@@ -69,12 +69,12 @@ func (fs *faults) set() []Fault {
 }
 
 // strike appends the faults of these kinds that strike a request of the app.
-func (fs *faults) strike(dst []*liveFault, kinds []Kind, app uint32, d *dice) []*liveFault {
+func (fs *faults) strike(dst []*liveFault, kinds func(Kind) bool, app uint32, d *dice) []*liveFault {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	answered := false
 	for _, f := range fs.list {
-		if f.left == 0 || f.App != 0 && f.App != app || !slices.Contains(kinds, f.Kind) {
+		if f.left == 0 || f.App != 0 && f.App != app || !kinds(f.Kind) {
 			continue
 		}
 		if answered && f.answers() || !d.chance(f.Probability) {

@@ -37,7 +37,7 @@ func (s *Server) serveGateway(w http.ResponseWriter, r *http.Request) {
 	arrived := s.clock.elapsed()
 	s.inside.join()
 	defer s.inside.leave()
-	p := s.pads.Get().(*pad)
+	p, _ := s.pads.Get().(*pad)
 	defer s.pads.Put(p)
 	c := &call{pad: p, server: s}
 	c.arrive(arrived, r.URL.RawQuery)
@@ -125,7 +125,7 @@ func (c *call) checkIDs(u Unsettled) *refusal {
 // lookUp fills the answer with what is visible at one instant.
 func (c *call) lookUp() {
 	c.states = c.app.population.look(c.query.ids, c.states[:0])
-	c.answer.fill(c.query.ids, c.states, statusWords[c.server.config.Unsettled.StatusCase])
+	c.answer.fill(c.query.ids, c.states, c.server.words)
 	c.answer.form = int(c.arrival.number)
 	c.answer.request = c.requestID()
 	c.answer.shuffle(&c.dice)
@@ -137,7 +137,7 @@ func (c *call) requestID() uint64 { return 343649807833778782 + c.arrival.number
 // write applies the data faults and sends the answer.
 func (c *call) write(w http.ResponseWriter, r *http.Request) {
 	c.app.bookAnswer()
-	c.struck = c.server.faults.strike(c.struck[:0], dataKinds, c.app.id, &c.dice)
+	c.struck = c.server.faults.strike(c.struck[:0], Kind.data, c.app.id, &c.dice)
 	c.app.bookFaults(c.struck)
 	for _, f := range c.struck {
 		c.answer.spoil(f, c.query.ids, &c.dice)
@@ -160,28 +160,26 @@ func (c *call) write(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *call) encode() {
-	c.text = c.answer.appendTo(c.text[:0], emptyForms[c.server.config.Unsettled.EmptyList])
+	c.text = c.answer.appendTo(c.text[:0], c.server.forms)
 }
 
 // send writes the text, in JSON's content type, whole or in part.
 func (c *call) send(w http.ResponseWriter, end Kind) {
-	w.Header()["Content-Type"] = jsonType
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	text := c.text
 	if end != "" {
 		text = text[:1+c.dice.below(len(text)-1)]
 	}
 	if end != CutBody {
-		w.Header()["Content-Length"] = []string{strconv.Itoa(len(text))}
-		w.Write(text) // a client that left needs no answer
+		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+		_, _ = w.Write(text) // a client that left needs no answer
 		return
 	}
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(c.text))}
-	w.Write(text)
-	http.NewResponseController(w).Flush()
+	w.Header().Set("Content-Length", strconv.Itoa(len(c.text)))
+	_, _ = w.Write(text)
+	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
-
-var jsonType = []string{"application/json; charset=utf-8"}
 
 // refuse answers without data.
 func (c *call) refuse(w http.ResponseWriter, no *refusal) {

@@ -1,7 +1,6 @@
 package zimsim
 
 import (
-	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
@@ -41,7 +40,7 @@ func start(t testing.TB, change func(*Config)) *Server {
 		change(&c)
 	}
 	s := New(c)
-	if err := s.Start(context.Background(), "127.0.0.1:0", "127.0.0.1:0"); err != nil {
+	if err := s.Start(t.Context(), "127.0.0.1:0", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)

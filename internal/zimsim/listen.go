@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log" //nolint:depguard // http.Server logs through nothing else, and has to be silenced
 	"maps"
 	"net"
 	"net/http"
@@ -97,10 +97,10 @@ func (s *Server) serve(l net.Listener, h http.Handler, secure *tls.Config) {
 	s.servers = append(s.servers, server)
 	s.serving.Go(func() {
 		if secure != nil {
-			server.ServeTLS(l, "", "") // returns when Close closes it
+			_ = server.ServeTLS(l, "", "") // ends with Close, and with its error
 			return
 		}
-		server.Serve(l)
+		_ = server.Serve(l)
 	})
 }
 

@@ -23,7 +23,24 @@ const (
 	fieldCount
 )
 
-var fieldNames = [fieldCount]string{"Action", "AppId", "SignatureNonce", "Timestamp", "Signature", "SignatureVersion"}
+// String is the parameter's name.
+func (f field) String() string {
+	switch f {
+	case fieldAction:
+		return "Action"
+	case fieldAppID:
+		return "AppId"
+	case fieldNonce:
+		return "SignatureNonce"
+	case fieldTimestamp:
+		return "Timestamp"
+	case fieldSignature:
+		return "Signature"
+	case fieldVersion:
+		return "SignatureVersion"
+	}
+	return ""
+}
 
 // read parses to the end whatever it finds, so that the app of a malformed request is still known.
 func (q *query) read(raw string) {
@@ -60,12 +77,12 @@ func (q *query) take(key, escaped string) {
 		}
 		return
 	}
-	for f, name := range fieldNames {
-		if key != name {
+	for f := range fieldCount {
+		if key != f.String() {
 			continue
 		}
 		if q.present[f] {
-			q.blame("parameter given twice: " + name)
+			q.blame("parameter given twice: " + key)
 			return
 		}
 		q.fields[f], q.present[f] = value, true
@@ -78,7 +95,7 @@ func (q *query) take(key, escaped string) {
 func (q *query) missing() string {
 	for f, v := range q.fields {
 		if v == "" {
-			return fieldNames[f]
+			return field(f).String()
 		}
 	}
 	return ""
@@ -89,10 +106,10 @@ func (q *query) missing() string {
 func unescape(s string) (string, bool) {
 	plain := true
 	for i := 0; i < len(s); i++ {
-		switch valueByte[s[i]] {
-		case byteEscape:
+		switch c := s[i]; {
+		case c == '%' || c == '+':
 			plain = false
-		case byteIllegal:
+		case !unescaped(c):
 			return "", false
 		}
 	}
@@ -117,27 +134,18 @@ func unescape(s string) (string, bool) {
 	return string(out), true
 }
 
-const (
-	byteIllegal = iota
-	bytePlain
-	byteEscape
-)
+// unescaped says whether a byte may stand for itself in a query value.
+func unescaped(c byte) bool {
+	return alphanumeric(c) || strings.IndexByte("-._~!$'()*,:@/?", c) >= 0
+}
 
-var (
-	valueByte = classes("-._~!$'()*,:@/?", "%+")
-	idByte    = classes("!#$%&()+-:;<=.>?@[]^_{}|~ ", "")
-)
+// inID says whether a byte may be part of a user id.
+func inID(c byte) bool {
+	return alphanumeric(c) || strings.IndexByte("!#$%&()+-:;<=.>?@[]^_{}|~ ", c) >= 0
+}
 
-// classes marks digits, letters and the given others as plain, and the escaping bytes.
-func classes(plain, escaping string) (table [256]uint8) {
-	const letters = "abcdefghijklmnopqrstuvwxyz"
-	for _, c := range []byte("0123456789" + letters + strings.ToUpper(letters) + plain) {
-		table[c] = bytePlain
-	}
-	for _, c := range []byte(escaping) {
-		table[c] = byteEscape
-	}
-	return table
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z'
 }
 
 func hexDigit(c byte) int {

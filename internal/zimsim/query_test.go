@@ -27,9 +27,9 @@ func FuzzQuery(f *testing.F) {
 		if ids := values["UserId[]"]; !slices.Equal(q.ids, ids) || q.asked != len(ids) {
 			t.Fatalf("%q: got %q, want %q", raw, q.ids, ids)
 		}
-		for f, name := range fieldNames {
-			if q.fields[f] != values.Get(name) {
-				t.Fatalf("%q: %s: got %q", raw, name, q.fields[f])
+		for f := range fieldCount {
+			if q.fields[f] != values.Get(f.String()) {
+				t.Fatalf("%q: %s: got %q", raw, f, q.fields[f])
 			}
 		}
 	})

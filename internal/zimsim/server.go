@@ -25,6 +25,8 @@ type Config struct {
 // Server is a simulated ZIM, usable as two handlers or, by Start, as two listening servers.
 type Server struct {
 	config    Config
+	words     words // of config, as forms
+	forms     []string
 	broken    error // of the configuration; told by Start
 	clock     clock
 	pads      sync.Pool
@@ -52,6 +54,8 @@ func New(c Config) *Server {
 	s.skew.Store(int64(c.Skew))
 	var err error
 	s.config.Unsettled, err = c.Unsettled.withDefaults()
+	s.words, _ = wordsIn(s.config.Unsettled.StatusCase)
+	s.forms = emptyForms(s.config.Unsettled.EmptyList)
 	s.broken = errors.Join(s.broken, err, s.faults.add(c.Faults))
 	for _, a := range c.Apps {
 		_, err := s.AddApp(a)

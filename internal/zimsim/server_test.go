@@ -146,7 +146,7 @@ func TestTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		response.Body.Close()
-		if response.StatusCode != 200 || (response.ProtoMajor == 2) != test.http2 {
+		if response.StatusCode != http.StatusOK || (response.ProtoMajor == 2) != test.http2 {
 			t.Errorf("http1 %v: got %d by %s", test.http1, response.StatusCode, response.Proto)
 		}
 		for _, kind := range []Kind{CutHeaders, CutBody} {

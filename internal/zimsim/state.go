@@ -13,12 +13,15 @@ const (
 	Online                 // Result, "Online"
 )
 
-var stateWords = [...]string{"logged_out", "timeout", "online"}
-
 // String is the state's word on the control interface: online, timeout or logged_out.
 func (s State) String() string {
-	if int(s) < len(stateWords) {
-		return stateWords[s]
+	switch s {
+	case LoggedOut:
+		return "logged_out"
+	case Timeout:
+		return "timeout"
+	case Online:
+		return "online"
 	}
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
@@ -44,9 +47,9 @@ func (s State) Detail() string {
 
 // ParseState reads a word of the control interface.
 func ParseState(word string) (State, error) {
-	for i, w := range stateWords {
-		if w == word {
-			return State(i), nil
+	for s := LoggedOut; s <= Online; s++ {
+		if s.String() == word {
+			return s, nil
 		}
 	}
 	return 0, fmt.Errorf("state %q: want online, timeout or logged_out", word)

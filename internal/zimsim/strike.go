@@ -14,7 +14,7 @@ func (c *call) wireFaults(w http.ResponseWriter, r *http.Request) bool {
 	if c.app != nil {
 		app = c.app.id
 	}
-	c.struck = c.server.faults.strike(c.struck[:0], wireKinds, app, &c.dice)
+	c.struck = c.server.faults.strike(c.struck[:0], Kind.wire, app, &c.dice)
 	if c.app != nil {
 		c.app.bookFaults(c.struck)
 	}
@@ -63,8 +63,8 @@ func cutHeaders(w http.ResponseWriter) {
 		panic(http.ErrAbortHandler)
 	}
 	defer conn.Close()
-	buffered.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/js")
-	buffered.Flush()
+	_, _ = buffered.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/js")
+	_ = buffered.Flush()
 }
 
 // writePage answers as a proxy in front of the gateway would.
@@ -74,7 +74,7 @@ func writePage(w http.ResponseWriter, status, retryAfter int) {
 	}
 	w.Header().Set("Content-Type", "text/html")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, "<html>\r\n<head><title>%d %s</title></head>\r\n<body><center><h1>%[1]d %[2]s</h1></center></body>\r\n</html>\r\n",
+	_, _ = fmt.Fprintf(w, "<html>\r\n<head><title>%d %s</title></head>\r\n<body><center><h1>%[1]d %[2]s</h1></center></body>\r\n</html>\r\n",
 		status, http.StatusText(status))
 }
 

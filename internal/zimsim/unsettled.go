@@ -27,10 +27,10 @@ func (u Unsettled) withDefaults() (Unsettled, error) {
 	setIfZero(&u.BadIDCode, codeBadID)
 	setIfZero(&u.LongestID, 32)
 	setIfZero(&u.LongestLine, 8192)
-	if _, ok := statusWords[u.StatusCase]; !ok {
+	if _, ok := wordsIn(u.StatusCase); !ok {
 		return u, fmt.Errorf("status case %q: want title, lower or upper", u.StatusCase)
 	}
-	if _, ok := emptyForms[u.EmptyList]; !ok {
+	if emptyForms(u.EmptyList) == nil {
 		return u, fmt.Errorf("empty list %q: want rotate, null, absent or []", u.EmptyList)
 	}
 	if u.RateCode != codeRate && u.RateCode != codeFrequent && u.RateCode != http.StatusTooManyRequests {
