@@ -242,52 +242,6 @@ func TestFaultAim(t *testing.T) {
 	}
 }
 
-func TestParseFaults(t *testing.T) {
-	got, err := ParseFaults("http:429x3, code:7@0.1,slow:2s@0.5x2,partial:0.2,hangx1,html@0,http@0.5")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain := Fault{Probability: 1, Share: 0.5, Status: 503, Code: 1}
-	var want []Fault
-	for _, change := range []func(*Fault){
-		func(f *Fault) { f.Kind, f.Status, f.Count = HTTPError, 429, 3 },
-		func(f *Fault) { f.Kind, f.Code, f.Probability = Code, 7, 0.1 },
-		func(f *Fault) { f.Kind, f.Delay, f.Probability, f.Count = Slow, 2*time.Second, 0.5, 2 },
-		func(f *Fault) { f.Kind, f.Share = Partial, 0.2 },
-		func(f *Fault) { f.Kind, f.Count = Hang, 1 },
-		func(f *Fault) { f.Kind, f.Probability = HTTPError, 0.5 },
-	} {
-		f := plain
-		change(&f)
-		want = append(want, f)
-	}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Error(diff)
-	}
-	for _, bad := range []string{"hangs", "code:x", "slow", "http:200", "partial:2", "http@1.5", "http@x", "hang@-1"} {
-		if got, err := ParseFaults(bad); err == nil {
-			t.Errorf("%q: got %+v, want an error", bad, got)
-		}
-	}
-}
-
-func TestFaultJSON(t *testing.T) {
-	want := Fault{Kind: Slow, Delay: 1500 * time.Millisecond, App: 7, Count: 2, Probability: 0.5}
-	text, err := json.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got Fault
-	if err := json.Unmarshal(text, &got); err != nil || got != want {
-		t.Errorf("%s: got %+v, %v", text, got, err)
-	}
-	for _, bad := range []string{`{"kind":"slow","delay":"2"}`, `{"kind":"slow","dealy":"2s"}`} {
-		if err := json.Unmarshal([]byte(bad), &got); err == nil {
-			t.Errorf("%s: accepted", bad)
-		}
-	}
-}
-
 // Of the faults that take the answer's place only the first strikes; those that spoil data add up.
 func TestFaultsTogether(t *testing.T) {
 	s := start(t, func(c *Config) {
