@@ -1,0 +1,88 @@
+package status
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+// App are the metrics of one app. Its methods may be called from any goroutine
+// and take well under a microsecond a value.
+type App struct {
+	requests, transitions, missed                                    counts
+	started, completed, broken, skipped, seen, invented, told, slots prometheus.Counter
+	running, complete, watched, invalid, long, sweepRequests         prometheus.Gauge
+	held, epoch                                                      prometheus.Gauge
+	request, sweep, commit, delay                                    prometheus.Observer
+	lag                                                              *lag
+}
+
+func newApp(f families, app string) *App {
+	return &App{
+		requests: countsBy(f.requests, app, results()), transitions: countsBy(f.transitions, app, kinds()),
+		missed:  countsBy(f.missed, app, reasons()),
+		started: f.started.WithLabelValues(app), completed: f.sweeps.WithLabelValues(app, complete),
+		broken: f.sweeps.WithLabelValues(app, partial), skipped: f.skipped.WithLabelValues(app),
+		seen: f.seen.WithLabelValues(app), invented: f.invented.WithLabelValues(app), told: f.told.WithLabelValues(app),
+		slots:   f.slots.WithLabelValues(app),
+		running: f.running.WithLabelValues(app), complete: f.complete.WithLabelValues(app),
+		watched: f.watched.WithLabelValues(app), invalid: f.invalid.WithLabelValues(app), long: f.long.WithLabelValues(app),
+		sweepRequests: f.sweepRequests.WithLabelValues(app), held: f.held.WithLabelValues(app), epoch: f.epoch.WithLabelValues(app),
+		request: f.request.WithLabelValues(app), sweep: f.sweep.WithLabelValues(app), commit: f.commit.WithLabelValues(app),
+		delay: f.delay.WithLabelValues(app),
+		lag:   newLag(f.lag.WithLabelValues(app), app),
+	}
+}
+
+// Attempted counts one request and the time that it took. The result is one of
+// the client's words; one that is not known is counted as "other".
+func (a *App) Attempted(result string, elapsed time.Duration) {
+	a.requests.of(result).Inc()
+	a.request.Observe(elapsed.Seconds())
+}
+
+// BudgetSpent counts n more slots of the budget.
+func (a *App) BudgetSpent(n uint64) { a.slots.Add(float64(n)) }
+
+// Recorded counts what a commit has written, and the time that it took. To be
+// called after the commit.
+func (a *App) Recorded(c presence.Changes, elapsed time.Duration) {
+	for i := range c.Transitions {
+		a.transitions.of(c.Transitions[i].Kind.String()).Inc()
+	}
+	a.commit.Observe(elapsed.Seconds())
+}
+
+// Told counts a group of events that the stream has acknowledged just now:
+// how many, which was the newest, and how many more the ledger has. A group of
+// none tells the lag alone.
+func (a *App) Told(events int, newest presence.Event, lag int64) {
+	if events > 0 {
+		add(a.told, events)
+		a.delay.Observe(max(0, time.Since(newest.ObservedAt)).Seconds())
+	}
+	a.lag.told(lag, newest.ObservedAt)
+}
+
+// SetLag says how many events the ledger has that the stream has not, and how
+// long ago the oldest of them was observed. The age grows by itself until the
+// next call of SetLag or Told; without events it is 0.
+func (a *App) SetLag(events int64, oldest time.Duration) {
+	a.lag.set(events, time.Now().Add(-max(0, oldest)))
+}
+
+// SetLease says whether this process holds the app's lease, and the epoch of
+// the newest lease that it held or saw; 0 for none.
+func (a *App) SetLease(held bool, epoch int64) {
+	a.held.Set(flag(held))
+	a.epoch.Set(float64(epoch))
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,19 @@
+// Package status tells what the process is doing, over HTTP: metrics for
+// Prometheus, and the probes of liveness and readiness. It imports presence and
+// takes plain values; whoever wires the program brings them.
+//
+//	App     → Metrics → /metrics
+//	Checks  → judged once a second by Checks.Run → log, /healthz
+//	        → judged at each probe               → /readyz
+//
+// The invariants that it keeps:
+//
+//   - The number of series follows from the number of apps alone: every label
+//     is a word of a small fixed set, what is not in it is "other". All series
+//     of an app exist from its first mention, at 0.
+//   - Nothing is ready by default: a process without a check is not, and neither
+//     is an expected check that has not reported.
+//   - /healthz depends on the checks being judged, not on the web server: a lock
+//     that is never released turns it red.
+//   - No client, however slow, holds up the end of the process.
+package status

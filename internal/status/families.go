@@ -1,0 +1,65 @@
+package status
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// families are the metrics of all apps. The first label of each is the app.
+type families struct {
+	requests, transitions, missed, sweeps                                      *prometheus.CounterVec
+	started, skipped, seen, invented, told, slots                              *prometheus.CounterVec
+	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch *prometheus.GaugeVec
+	request, sweep, commit, delay                                              *prometheus.HistogramVec
+}
+
+func newFamilies(r prometheus.Registerer) families {
+	return families{
+		requests: counters(r, "poller_requests_total", "Requests sent to ZIM, repetitions included, by what became of each.", "result"),
+		request: histograms(r, "poller_request_duration_seconds", "Time from sending a request to the end of its reply or its failure.",
+			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+		slots: counters(r, "poller_budget_slots_total", "Slots of the request budget that were spent."),
+
+		started: counters(r, "poller_sweeps_started_total", "Sweeps begun."),
+		sweeps:  counters(r, "poller_sweeps_total", "Sweeps ended, by whether everybody was asked about (complete) or the sweep was broken off (partial).", "outcome"),
+		skipped: counters(r, "poller_sweeps_skipped_total", "Due times for which no sweep was begun because one was running and another waiting."),
+		running: gauges(r, "poller_sweep_running", "1 while a sweep runs."),
+		sweep: histograms(r, "poller_sweep_duration_seconds", "Time from the beginning of a sweep to its end, however it ended.",
+			.1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
+		complete:      gauges(r, "poller_last_complete_sweep_timestamp_seconds", "Unix time at which the newest complete sweep ended; 0 until this process has ended one."),
+		sweepRequests: gauges(r, "poller_last_sweep_requests", "Requests sent by the newest sweep, repetitions included."),
+
+		watched:  gauges(r, "poller_watched_users", "Users on the watchlist of the newest sweep."),
+		invalid:  gauges(r, "poller_invalid_users", "Users on the watchlist of the newest sweep who are never asked about because their id is illegal."),
+		long:     gauges(r, "poller_long_users", "Users on the watchlist of the newest sweep whose id is over 32 bytes, which ZIM may refuse."),
+		seen:     counters(r, "poller_seen_users_total", "Users answered, summed over the sweeps."),
+		missed:   counters(r, "poller_missed_users_total", "Users without an answer, summed over the sweeps, by reason.", "reason"),
+		invented: counters(r, "poller_invented_users_total", "Users in answers of ZIM who had not been asked about."),
+
+		transitions: counters(r, "poller_transitions_total", "Rows added to the ledger, by kind.", "kind"),
+		commit: histograms(r, "poller_commit_duration_seconds", "Time that a commit to the ledger took.",
+			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+		told: counters(r, "poller_told_events_total", "Events acknowledged by the event stream."),
+		delay: histograms(r, "poller_event_delay_seconds", "Time from observing the newest event of a group to the stream's acknowledgement of the group.",
+			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
+		lag: gauges(r, "poller_lag_events", "Events in the ledger that the stream does not have yet."),
+
+		held:  gauges(r, "poller_lease_held", "1 while this process holds the lease of the app."),
+		epoch: gauges(r, "poller_lease_epoch", "Epoch of the newest lease that this process held or saw."),
+	}
+}
+
+func counters(r prometheus.Registerer, name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"app"}, labels...))
+	r.MustRegister(v)
+	return v
+}
+
+func gauges(r prometheus.Registerer, name, help string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"app"})
+	r.MustRegister(v)
+	return v
+}
+
+func histograms(r prometheus.Registerer, name, help string, buckets ...float64) *prometheus.HistogramVec {
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"app"})
+	r.MustRegister(v)
+	return v
+}

@@ -1,0 +1,50 @@
+package status
+
+import (
+	"runtime"
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Metrics are the counters of the process, in a registry of their own. They may
+// be used from any goroutine.
+type Metrics struct {
+	registry *prometheus.Registry
+	families families
+
+	mu   sync.Mutex // guards apps
+	apps map[uint32]*App
+}
+
+// NewMetrics returns metrics that know the process, the Go runtime and the
+// version of the program, and no app yet.
+func NewMetrics(version string) *Metrics {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "poller_build_info", Help: "Always 1; the labels say which program this is.",
+	}, []string{"version", "goversion"})
+	registry.MustRegister(build)
+	build.WithLabelValues(version, runtime.Version()).Set(1)
+	return &Metrics{registry: registry, families: newFamilies(registry), apps: map[uint32]*App{}}
+}
+
+// App returns the metrics of one app, always the same for the same id. The
+// first call makes all of its series.
+func (m *Metrics) App(id uint32) *App {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, known := m.apps[id]
+	if !known {
+		a = newApp(m.families, strconv.FormatUint(uint64(id), 10))
+		m.registry.MustRegister(a.lag.seconds)
+		m.apps[id] = a
+	}
+	return a
+}
