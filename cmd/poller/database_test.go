@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -67,6 +69,10 @@ func TestDatabaseEmbedded(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := watchBench{environ: []string{"POLLER_DATA_DIR=" + dir, "POLLER_ZIM_APP_ID=7"}}
-	b.want(t, "added 1 of 1\n", "add", "alice")
-	b.want(t, "1\n", "count")
+	for _, step := range []struct{ stdout, command, arg string }{{"added 1 of 1\n", "add", "alice"}, {"1\n", "count", "--app=7"}} {
+		b.want(t, step.stdout, step.command, step.arg)
+		if _, err := os.Stat(filepath.Join(dir, "postgres.dsn")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("after watch %s: %v, want a Postgres that has stopped", step.command, err)
+		}
+	}
 }

@@ -39,7 +39,7 @@ type Entry struct {
 const (
 	defaultColumn = "user_id"
 	mostLine      = 1 << 10 // bytes kept of a line: far over the longest valid id
-	mostRecord    = 1 << 20 // bytes of a csv record, read-ahead included
+	mostRecord    = 1 << 20 // bytes of a csv record, read-ahead included; named in errLongRecord
 )
 
 // ErrFile is wrapped by the errors of [Read] that the file's content causes,
@@ -70,11 +70,11 @@ func Read(r io.Reader, format Format, column string) iter.Seq2[Entry, error] {
 func readLines(in *bufio.Reader, yield func(Entry, error) bool) {
 	for n := 1; ; n++ {
 		line, err := readLine(in)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			yield(Entry{}, fmt.Errorf("line %d: %w", n, err))
 			return
 		}
-		if line != "" && !yield(Entry{n, line}, nil) || err == io.EOF {
+		if line != "" && !yield(Entry{n, line}, nil) || errors.Is(err, io.EOF) {
 			return
 		}
 	}
@@ -85,7 +85,7 @@ func readLines(in *bufio.Reader, yield func(Entry, error) bool) {
 func readLine(in *bufio.Reader) (string, error) {
 	part, err := in.ReadSlice('\n')
 	line := string(part[:min(len(part), mostLine)])
-	for err == bufio.ErrBufferFull {
+	for errors.Is(err, bufio.ErrBufferFull) {
 		_, err = in.ReadSlice('\n')
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), err
@@ -98,7 +98,7 @@ func readCSV(in io.Reader, column string, yield func(Entry, error) bool) {
 	at := -1
 	for {
 		record, err := records.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {
@@ -147,7 +147,7 @@ func csvError(err error) error {
 	return fmt.Errorf("csv: %w", err)
 }
 
-var errLongRecord = fmt.Errorf("a record over %d bytes, a quote may be missing", mostRecord)
+var errLongRecord = errors.New("a record over 1 MiB, a quote may be missing")
 
 // recordLimit ends a record that has no end, such as one with an open quote,
 // before it fills the memory.
