@@ -104,10 +104,12 @@ func (r *round) connected() error {
 	switch nc := r.stream.nc; {
 	case nc.IsClosed():
 		return nats.ErrConnectionClosed
-	case !nc.IsConnected():
-		return nats.ErrDisconnected
+	case nc.IsConnected():
+		return nil
+	case nc.LastError() != nil:
+		return fmt.Errorf("%w: %w", nats.ErrDisconnected, nc.LastError())
 	}
-	return nil
+	return nats.ErrDisconnected
 }
 
 func (r *round) run(ctx context.Context) error {

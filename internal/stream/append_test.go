@@ -170,6 +170,22 @@ func TestAppendOnAClosedConnectionIsBroken(t *testing.T) {
 	}
 }
 
+func TestAppendEndsWhenTheConnectionBreaks(t *testing.T) {
+	b := standing(t)
+	b.s.patience = 24 * time.Hour
+	events := story(1, 20_000)
+	n, err := b.s.Append(t.Context(), 0, events, func(i int) {
+		if i == 100 {
+			if err := b.nc.ForceReconnect(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if n <= 100 || n == len(events) || !errors.Is(err, ErrSurprise) {
+		t.Errorf("Append = %d, %v; want 101 or some more, and a surprise", n, err)
+	}
+}
+
 func TestAppendStopsWithItsContext(t *testing.T) {
 	b := standing(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -186,10 +202,19 @@ func TestAppendStopsWithItsContext(t *testing.T) {
 	if n != last+1 || n < 101 || n > 101+3*inFlight {
 		t.Errorf("n = %d, the last told ack was %d; want little more than 101", n, last)
 	}
-	appended, err := b.s.Append(ctx, uint64(n), events[n:], nil)
-	if appended != 0 || !errors.Is(err, context.Canceled) {
-		t.Errorf("Append with a dead context = %d, %v", appended, err)
+}
+
+func TestAppendWithADeadContextSendsNothing(t *testing.T) {
+	b := standing(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n, err := b.s.Append(ctx, 0, story(1, 3), nil); n != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("Append = %d, %v; want 0, %v", n, err, context.Canceled)
 	}
+	if err := b.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	wantStored(t, b, nil)
 }
 
 func TestAppendEndsWhenNoAckComes(t *testing.T) {
@@ -243,6 +268,9 @@ func TestAppendIsBroken(t *testing.T) {
 			n, err := b.s.Append(t.Context(), 0, c.events, nil)
 			if n != c.n || !errors.Is(err, c.want) || errors.Is(err, ErrSurprise) {
 				t.Errorf("Append = %d, %v; want %d, %v", n, err, c.n, c.want)
+			}
+			if other, err := b.js.Stream(t.Context(), "OTHER"); err == nil && other.CachedInfo().State.LastSeq != 0 {
+				t.Errorf("the other stream got %d messages", other.CachedInfo().State.LastSeq)
 			}
 		})
 	}

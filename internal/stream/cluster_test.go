@@ -3,7 +3,8 @@ package stream
 import (
 	"errors"
 	"fmt"
-	"net/url"
+	"net"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,33 +18,46 @@ import (
 // made, three replicas each.
 func cluster(t *testing.T) *bench {
 	t.Helper()
-	var routes []*url.URL
-	var urls string
-	for i := range 3 {
+	ports := freePorts(t, 3)
+	var routes, urls []string
+	for _, port := range ports {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
+	}
+	for i, port := range ports {
 		ns := serve(t, server.Options{
 			ServerName: fmt.Sprintf("n%d", i),
-			Cluster:    server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: server.RANDOM_PORT},
-			Routes:     routes,
+			Cluster:    server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port},
+			Routes:     server.RoutesFromStr(strings.Join(routes, ",")),
 		})
-		if i == 0 {
-			routes = server.RoutesFromStr("nats://" + ns.ClusterAddr().String())
-		}
-		urls += ",nats://" + ns.Addr().String()
+		urls = append(urls, "nats://"+ns.Addr().String())
 	}
-	b := &bench{nc: dial(t, Options{URL: urls[1:], Log: zerolog.Nop()})}
+	b := &bench{nc: dial(t, Options{URL: strings.Join(urls, ","), Log: zerolog.Nop()})}
 	b.js = jetStream(t, b.nc)
 	b.s = open(t, b.nc, Config{AppID: testApp, Replicas: 3})
 	eventually(t, "the cluster", func() bool {
 		_, err := b.s.Ensure(t.Context())
-		if err != nil && !errors.Is(err, ErrSurprise) {
-			t.Log(err)
-		}
 		return err == nil
 	})
 	return b
 }
 
+// freePorts returns ports that nobody listens on; the servers of a cluster must
+// know each other's before they start.
+func freePorts(t *testing.T, n int) (ports []int) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, nsPort(t, l.Addr().String()))
+	}
+	return ports
+}
+
 func TestNothingIsLostOrDoubledWhenTheLeaderChanges(t *testing.T) {
+	t.Parallel()
 	b := cluster(t)
 	events := story(1, 8_000)
 	count := 0
@@ -61,6 +75,7 @@ func TestNothingIsLostOrDoubledWhenTheLeaderChanges(t *testing.T) {
 // In a cluster the leader judges the sequence before it proposes and the id of
 // the last message after, and holds ids that it refused for in process.
 func TestAForeignMessageInAClusterLeavesNoHole(t *testing.T) {
+	t.Parallel()
 	b := cluster(t)
 	events := story(1, 4000)
 	n, err := b.s.Append(t.Context(), 0, events, func(i int) {

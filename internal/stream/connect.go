@@ -124,11 +124,13 @@ func (o Options) files() (options []nats.Option, err error) {
 }
 
 // telling logs the changes of the connection. It names addresses, not URLs:
-// the user part of a URL may be a token. nats.go calls one of these at a time.
+// the user part of a URL may be a token.
 func (o Options) telling() []nats.Option {
-	log, last := o.Log, ""
+	log := o.Log
+	// A server that is away or refuses says so at each attempt, one that denies a
+	// subject at each message.
+	seldom := log.Sample(&zerolog.BurstSampler{Burst: 2, Period: 10 * time.Second})
 	connected := func(nc *nats.Conn) {
-		last = ""
 		log.Info().Str("addr", nc.ConnectedAddr()).Msg("nats connected")
 	}
 	return []nats.Option{
@@ -141,15 +143,10 @@ func (o Options) telling() []nats.Option {
 			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			level := zerolog.DebugLevel
-			if err.Error() != last {
-				level = zerolog.WarnLevel
-			}
-			last = err.Error()
-			log.WithLevel(level).Err(err).Msg("nats not reached")
+			seldom.Warn().Err(err).Msg("nats not reached")
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			log.Warn().Err(err).Msg("nats complains")
+			seldom.Warn().Err(err).Msg("nats complains")
 		}),
 	}
 }

@@ -151,7 +151,12 @@ func testDifference(t *testing.T, b *bench, want config, c difference) {
 	if c.before != nil {
 		c.before(&made)
 	}
-	stream, err := b.js.CreateStream(t.Context(), made)
+	var stream jetstream.Stream
+	var err error
+	eventually(t, "the files of the last one are gone", func() bool {
+		stream, err = b.js.CreateStream(t.Context(), made)
+		return !isCode(err, codeStreamCreate)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

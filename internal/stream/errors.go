@@ -43,8 +43,8 @@ type ForeignError struct {
 }
 
 func (e *ForeignError) Error() string {
-	return fmt.Sprintf("message %d of %s on %q is no event of the poller: it has no valid Presence-Seq; somebody else writes to the stream",
-		e.StreamSeq, e.Stream, e.Subject)
+	return fmt.Sprintf("message %d of %s on %q is no event of the poller, it has no valid Presence-Seq: somebody else writes to the stream; mend: nats stream rmm %s %d",
+		e.StreamSeq, e.Stream, e.Subject, e.Stream, e.StreamSeq)
 }
 
 // surprise marks an error as weather.
@@ -73,6 +73,7 @@ const (
 	codeMemoryResourcesExceeded   = 10028
 	codeNoMessageFound            = 10037
 	codeStorageResourcesExceeded  = 10047
+	codeStreamCreate              = 10049
 	codeMessageExceedsMaximum     = 10054
 	codeStreamNameInUse           = 10058
 	codeStreamNotFound            = 10059
@@ -98,6 +99,9 @@ func apiFault(err *jetstream.APIError) error {
 	switch err.ErrorCode {
 	case codeWrongLastMessageID, codeWrongLastSequence, codeWrongLastSequenceConstant, codeSequenceNotMatch, codeDuplicateInProcess, codeBatchDuplicate,
 		codeBatchIncomplete, codeTooManyRequests, codeClusterNotAvailable, codeClusterNotLeader, codeStreamOffline:
+		return surprise(err)
+	case codeStreamCreate:
+		// The server is still removing the files of a stream of that name.
 		return surprise(err)
 	case codeStreamNotFound:
 		return fmt.Errorf("%w: %w", ErrMissing, err)

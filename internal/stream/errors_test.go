@@ -25,6 +25,7 @@ func TestServerErrorsAreJudged(t *testing.T) {
 		{codeMemoryResourcesExceeded, server.JSMemoryResourcesExceededErr, ErrFull},
 		{codeNoMessageFound, server.JSNoMessageFoundErr, nil},
 		{codeStorageResourcesExceeded, server.JSStorageResourcesExceededErr, ErrFull},
+		{codeStreamCreate, server.JSStreamCreateErrF, ErrSurprise},
 		{codeMessageExceedsMaximum, server.JSStreamMessageExceedsMaximumErr, ErrTooLarge},
 		{codeStreamNameInUse, server.JSStreamNameExistErr, nil},
 		{codeStreamNotFound, server.JSStreamNotFoundErr, ErrMissing},

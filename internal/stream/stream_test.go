@@ -77,12 +77,18 @@ func open(t testing.TB, nc *nats.Conn, cfg Config) *Stream {
 
 func ensure(t testing.TB, s *Stream) {
 	t.Helper()
-	if warnings, err := s.Ensure(t.Context()); err != nil || len(warnings) > 0 {
+	var warnings []string
+	var err error
+	eventually(t, "the files of an earlier stream are gone", func() bool {
+		warnings, err = s.Ensure(t.Context())
+		return !isCode(err, codeStreamCreate)
+	})
+	if err != nil || len(warnings) > 0 {
 		t.Fatalf("Ensure: warnings %q, error %v", warnings, err)
 	}
 }
 
-func tail(t testing.TB, s *Stream) Tail {
+func tail(t testing.TB, s *Stream) presence.Tail {
 	t.Helper()
 	got, err := s.Tail(t.Context())
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,37 +15,18 @@ import (
 // tailAttempts bounds how often the tail is read again while it moves.
 const tailAttempts = 4
 
-// Tail is the end of the event stream.
-type Tail struct {
-	// StreamSeq is what the next publish must expect: the last sequence that the
-	// stream gave out, also when that message is gone; 0 for a new stream.
-	StreamSeq uint64
-	// Created is when the stream was made; another one, another stream.
-	Created time.Time
-	// Found tells whether the last message can be read. It cannot when the stream
-	// is empty or the message has expired or was deleted; the fields below are
-	// zero then.
-	Found bool
-	// Seq is its Presence-Seq.
-	Seq int64
-	// ID is its Nats-Msg-Id.
-	ID      string
-	Subject string
-	Data    []byte
-}
-
 // Tail reads the end of the event stream, from the leader. All of it was true
 // at one moment. A last message that is no event is a [*ForeignError]; a stream
 // that moves faster than it can be read is an [ErrSurprise].
-func (s *Stream) Tail(ctx context.Context) (Tail, error) {
+func (s *Stream) Tail(ctx context.Context) (presence.Tail, error) {
 	info, err := s.info(ctx, s.name())
 	for range tailAttempts {
 		if err != nil {
-			return Tail{}, s.tailErr(err)
+			return presence.Tail{}, s.tailErr(err)
 		}
-		var tail Tail
+		var tail presence.Tail
 		if tail, err = s.tailAt(ctx, info); err != nil {
-			return Tail{}, s.tailErr(err)
+			return presence.Tail{}, s.tailErr(err)
 		}
 		var again *jetstream.StreamInfo
 		again, err = s.info(ctx, s.name())
@@ -55,7 +35,7 @@ func (s *Stream) Tail(ctx context.Context) (Tail, error) {
 		}
 		info = again
 	}
-	return Tail{}, s.tailErr(surprise(errors.New("it moves while it is read")))
+	return presence.Tail{}, s.tailErr(surprise(errors.New("it moves while it is read")))
 }
 
 func (s *Stream) tailErr(err error) error {
@@ -63,8 +43,8 @@ func (s *Stream) tailErr(err error) error {
 }
 
 // tailAt reads the last message that info names.
-func (s *Stream) tailAt(ctx context.Context, info *jetstream.StreamInfo) (Tail, error) {
-	tail := Tail{StreamSeq: info.State.LastSeq, Created: info.Created}
+func (s *Stream) tailAt(ctx context.Context, info *jetstream.StreamInfo) (presence.Tail, error) {
+	tail := presence.Tail{StreamSeq: info.State.LastSeq, Created: info.Created}
 	if info.State.Msgs == 0 {
 		return tail, nil
 	}
@@ -73,15 +53,15 @@ func (s *Stream) tailAt(ctx context.Context, info *jetstream.StreamInfo) (Tail, 
 		return tail, nil
 	}
 	if err != nil {
-		return Tail{}, err
+		return presence.Tail{}, err
 	}
 	header, err := msg.header()
 	if err != nil {
-		return Tail{}, err
+		return presence.Tail{}, err
 	}
 	seq, err := strconv.ParseInt(header.Get(presence.HeaderSeq), 10, 64)
 	if err != nil || seq < 1 {
-		return Tail{}, &ForeignError{Stream: s.name(), Subject: msg.Subject, StreamSeq: tail.StreamSeq}
+		return presence.Tail{}, &ForeignError{Stream: s.name(), Subject: msg.Subject, StreamSeq: tail.StreamSeq}
 	}
 	tail.Found, tail.Seq, tail.ID = true, seq, header.Get(presence.HeaderID)
 	tail.Subject, tail.Data = msg.Subject, msg.Data
