@@ -31,26 +31,33 @@ func newProgress(out io.Writer, what string) *progress {
 
 // tell shows how many are done, which part of the whole that is (see share), and more words if there are any.
 func (p *progress) tell(done int, part float64, more string) {
+	p.show(func() string {
+		line := fmt.Sprintf("%s: %d rows", p.what, done)
+		if more != "" {
+			line += ", " + more
+		}
+		line += fmt.Sprintf(", %.0f/s", float64(done)/time.Since(p.begun).Seconds())
+		if part >= 0 {
+			line += fmt.Sprintf(", %.0f %%", part*100)
+		}
+		return line
+	})
+}
+
+// show shows a line if one is due.
+func (p *progress) show(line func() string) {
 	now := time.Now()
 	if now.Sub(p.told) < p.every {
 		return
 	}
 	p.told = now
-	line := fmt.Sprintf("%s: %d rows", p.what, done)
-	if more != "" {
-		line += ", " + more
-	}
-	line += fmt.Sprintf(", %.0f/s", float64(done)/now.Sub(p.begun).Seconds())
-	if part >= 0 {
-		line += fmt.Sprintf(", %.0f %%", part*100)
-	}
 	if p.terminal {
 		const clear = "\r\x1b[K"
-		fmt.Fprint(p.out, clear+line)
+		fmt.Fprint(p.out, clear+line())
 		p.open = true
 		return
 	}
-	fmt.Fprintln(p.out, line)
+	fmt.Fprintln(p.out, line())
 }
 
 // end leaves the terminal at the beginning of a line.

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/internal/budget"
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/poll"
+	"github.com/zim-presence/poller/internal/status"
+	"github.com/zim-presence/poller/internal/stream"
+	"github.com/zim-presence/poller/internal/watchlist"
+	"github.com/zim-presence/poller/internal/zim"
+)
+
+// app is the rooms of one ZIM app, wired. They outlive the terms of its lease.
+type app struct {
+	id       uint32
+	terms    ledger.Terms
+	schedule poll.Schedule
+	list     *watched
+	zim      *zim.Client
+	budget   *budget.Limiter
+	ledger   *ledger.Ledger
+	stream   *stream.Stream
+	holder   leaseholder
+	woken    chan struct{} // after a commit
+	metrics  *status.App
+	checks   *status.Checks
+	log      zerolog.Logger
+
+	// show, when not nil, hears of sweeps as they go, for a terminal.
+	show func(poll.Report)
+}
+
+// newApp wires one app on an open database and a NATS connection.
+func newApp(cfg config, a appConfig, db *database, nc *nats.Conn, metrics *status.Metrics, checks *status.Checks, log zerolog.Logger) (*app, error) {
+	schedule, err := poll.ParseSchedule(a.Schedule)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	it := &app{
+		id: a.AppID, schedule: schedule, woken: make(chan struct{}, 1),
+		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
+	}
+	it.budget = budget.New(a.Rate, it.holder.allow)
+	it.terms = ledger.Terms{Owner: owner(), TTL: cfg.Lease.TTL, Window: it.budget.Window()}
+	it.list = &watched{Watchlist: watchlist.New(db.Pool), app: a.AppID, log: it.log}
+	it.ledger = ledger.New(db.Pool, a.AppID, log)
+	it.zim, err = zim.New(zim.Config{
+		BaseURL: a.BaseURL, AppID: a.AppID, Secret: string(a.ServerSecret), Rate: a.Rate, BatchSize: a.BatchSize,
+		Timeout: a.Timeout, Budget: it.budget, Attempted: it.attempted, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("app %d: %w", a.AppID, err)
+	}
+	it.stream, err = stream.New(nc, stream.Config{AppID: a.AppID, MaxAge: cfg.Stream.MaxAge, Replicas: cfg.NATS.Replicas}, log)
+	if err != nil {
+		return nil, fmt.Errorf("app %d: %w", a.AppID, err)
+	}
+	return it, nil
+}
+
+// check is the name of one of the app's readiness checks.
+func (a *app) check(subject string) string {
+	return subject + "/" + strconv.FormatUint(uint64(a.id), 10)
+}
+
+// close closes the app's connections to ZIM.
+func (a *app) close() { a.zim.Close() }
+
+// owner names this process in the lease: host, pid, and what no other run has.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	var run [3]byte
+	_, _ = rand.Read(run[:]) // never fails, by its contract
+	return fmt.Sprintf("%s:%d:%s", host, os.Getpid(), hex.EncodeToString(run[:]))
+}
+
+// hold waits for the lease and runs terms of it until ctx ends.
+func (a *app) hold(ctx context.Context) {
+	pause := newPause()
+	for ctx.Err() == nil {
+		a.metrics.SetLease(false, 0)
+		lease, err := a.ledger.Acquire(ctx, a.terms)
+		if err != nil {
+			return // ctx has ended
+		}
+		err = a.term(ctx, lease, func(ctx context.Context, r *poll.Recorder) error { return r.Run(ctx) })
+		if ctx.Err() != nil {
+			return
+		}
+		a.log.Warn().Err(err).Msg("the term has ended; going for the lease again")
+		pause.wait(ctx)
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/poll"
+	"github.com/zim-presence/poller/internal/watchlist"
+	"github.com/zim-presence/poller/internal/zim"
+	"github.com/zim-presence/poller/presence"
+)
+
+// watched is an app's watchlist as the sweep wants it.
+type watched struct {
+	*watchlist.Watchlist
+	app     uint32
+	log     zerolog.Logger
+	invalid int // as last logged
+}
+
+// Users yields the list, and logs invalid ids once, not at every sweep.
+func (w *watched) Users(ctx context.Context, yield func(id []byte) error) (poll.Listed, error) {
+	loaded, err := w.Watchlist.Users(ctx, w.app, yield)
+	if err == nil && loaded.Invalid != w.invalid {
+		w.invalid = loaded.Invalid
+		for _, bad := range loaded.Examples {
+			w.log.Warn().Str("user_id", bad.ID).Str("reason", bad.Reason).Int("invalid", loaded.Invalid).
+				Msg("this id in the watchlist cannot be asked about")
+		}
+	}
+	return poll.Listed{Invalid: loaded.Invalid, Long: loaded.Long}, err
+}
+
+// asker is the client as the sweep wants it.
+type asker struct{ *zim.Client }
+
+// Ask asks.
+func (a asker) Ask(ctx context.Context, users iter.Seq[presence.User], answers chan<- presence.Answer) (poll.Asked, error) {
+	asked, err := a.Client.Ask(ctx, users, answers)
+	return poll.Asked{Requests: asked.Requests, Invented: asked.Invented}, err
+}
+
+// leaseholder is the lease under which the app's requests leave at the moment.
+type leaseholder struct{ lease atomic.Pointer[ledger.Lease] }
+
+// allow is asked before each request.
+func (h *leaseholder) allow(ctx context.Context) error {
+	lease := h.lease.Load()
+	if lease == nil {
+		return ledger.ErrLeaseLost
+	}
+	return lease.Allow(ctx)
+}

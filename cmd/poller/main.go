@@ -1,0 +1,84 @@
+// Command poller turns the polled presence of ZIM's users into events on NATS
+// that can be trusted. It wires the rooms together and decides nothing: one
+// file a command, and the configuration.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // time zones for a scratch image
+
+	"github.com/alecthomas/kong"
+	_ "golang.org/x/crypto/x509roots/fallback" // CA roots for a scratch image
+
+	"github.com/zim-presence/poller/internal/poll"
+)
+
+// cli is every command.
+type cli struct {
+	globals
+
+	Run          runCmd          `cmd:"" help:"Poll on schedule and publish what changes: the daemon."`
+	Sweep        sweepCmd        `cmd:"" help:"Poll once now, publish what changed, and exit."`
+	Demo         demoCmd         `cmd:"" help:"Show the whole program at work, with everything that it needs in one process."`
+	Watch        watchCmd        `cmd:"" help:"The watchlist."`
+	Check        checkCmd        `cmd:"" help:"Check the configuration."`
+	Migrate      migrateCmd      `cmd:"" help:"Bring the database up to the schema of this program."`
+	ZimSimulator zimSimulatorCmd `cmd:"" name:"zim-simulator" help:"A simulated ZIM on a port, for tests."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(execute(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// execute runs one command and returns its exit code: 0 done or asked to stop,
+// 1 broke, 2 usage or configuration.
+func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	c := &cli{globals: globals{Stdout: stdout, Stderr: stderr, Environ: environ, ParseSchedule: checkSchedule}}
+	code := -1 // of kong's own exits: help
+	parser, err := kong.New(c,
+		kong.Name("poller"),
+		kong.Description("ZIM presence, polled, as events on NATS that can be trusted."),
+		kong.UsageOnError(),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(n int) { code = n }))
+	if err != nil {
+		fmt.Fprintln(stderr, "poller:", err)
+		return 1
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 {
+		return code
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "poller:", err)
+		return exitUsage
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(&c.globals); err != nil {
+		fmt.Fprintln(stderr, "poller:", err)
+		return exitCode(err)
+	}
+	return 0
+}
+
+func exitCode(err error) int {
+	var coder interface{ ExitCode() int }
+	if errors.As(err, &coder) {
+		return coder.ExitCode()
+	}
+	return 1
+}
+
+func checkSchedule(spec string) error {
+	_, err := poll.ParseSchedule(spec)
+	return err
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/zim-presence/poller/migrations"
+)
+
+// migrateCmd is poller migrate.
+type migrateCmd struct{}
+
+// Run brings the schema up, and says what it did.
+func (migrateCmd) Run(ctx context.Context, g *globals) (err error) {
+	cfg, err := g.load(needDatabase)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, cfg, newLogger(cfg.Log, g.Stderr))
+	if err != nil {
+		return err
+	}
+	defer closing(&err, db.Close)
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	applied, err := migrations.Up(ctx, db.dsn)
+	for _, m := range applied {
+		fmt.Fprintf(g.Stdout, "%s in %s\n", m.File, m.Took.Round(time.Millisecond))
+	}
+	if err == nil && len(applied) == 0 {
+		fmt.Fprintln(g.Stdout, "the schema is up to date")
+	}
+	return err
+}
+
+// closing closes in a defer: its error counts when there was none before.
+func closing(err *error, close func() error) {
+	if closed := close(); *err == nil {
+		*err = closed
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zim-presence/poller/internal/diff"
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/poll"
+	"github.com/zim-presence/poller/internal/relay"
+	"github.com/zim-presence/poller/internal/status"
+	"github.com/zim-presence/poller/internal/zim"
+	"github.com/zim-presence/poller/presence"
+)
+
+// overdueAfter is how late a sweep may be, or how long one may stand still,
+// before readiness turns red.
+const overdueAfter = time.Minute
+
+// recorder is the recording half under a lease, with its metrics and checks.
+func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder {
+	return &poll.Recorder{
+		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
+		Schedule: a.schedule, Log: a.log,
+		Committed: a.committed,
+		Listed: func(r poll.Report) {
+			a.metrics.SweepStarted(r.Watched)
+			a.shown(r)
+		},
+		Progress: a.shown,
+		Ended:    a.swept,
+		Skipped:  a.metrics.SweepsSkipped,
+	}
+}
+
+// relay is the telling half, with its metrics and checks.
+func (a *app) relay() *relay.Relay {
+	a.checks.Expect(a.check("stream"), 0)
+	return &relay.Relay{
+		Ledger: a.ledger, Cursors: a.ledger, Stream: a.stream, Woken: a.woken, Log: a.log,
+		Told:   func(e *presence.Event) { a.metrics.Told(1, *e, 0) },
+		Behind: a.behind,
+		Health: func(err error) { a.checks.Set(a.check("stream"), err) },
+	}
+}
+
+func (a *app) attempted(t zim.Attempt) {
+	a.metrics.Attempted(t.Result, t.Elapsed)
+	a.metrics.BudgetSpent(1)
+}
+
+func (a *app) committed(c presence.Changes, took time.Duration) {
+	a.metrics.Recorded(c, took)
+	select {
+	case a.woken <- struct{}{}:
+	default: // it will wake anyway
+	}
+}
+
+func (a *app) behind(events int64, oldest time.Time) {
+	if events == 0 {
+		a.metrics.SetLag(0, 0)
+		return
+	}
+	a.metrics.SetLag(events, time.Since(oldest))
+}
+
+func (a *app) shown(r poll.Report) {
+	if a.show != nil {
+		a.show(r)
+	}
+}
+
+// swept judges a sweep for the metrics and the checks.
+func (a *app) swept(r poll.Report, err error) {
+	a.metrics.SweepEnded(status.Sweep{
+		Watched: r.Watched, Seen: r.Seen, Invalid: r.Invalid, Long: r.Long, Missed: r.Missed, Requests: r.Requests,
+		Invented: r.Invented, Elapsed: r.Finished.Sub(r.Started), Finished: r.Finished, Complete: r.Complete,
+	})
+	a.shown(r)
+	var asked *zim.Error
+	switch {
+	case errors.As(err, &asked):
+		a.checks.Set(a.check("zim"), asked)
+	case errors.Is(err, context.Canceled), errors.Is(err, ledger.ErrLeaseLost):
+		// says nothing about ZIM
+	case err == nil && r.Watched > 0 && r.Seen == 0:
+		a.checks.Set(a.check("zim"), fmt.Errorf("nobody of %d was answered", r.Watched))
+	case err == nil:
+		a.checks.Set(a.check("zim"), nil)
+	}
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/status"
+	"github.com/zim-presence/poller/migrations"
+)
+
+// runCmd is poller run: the daemon.
+type runCmd struct {
+	Migrate bool `negatable:"" default:"true" help:"Bring the schema up first; --no-migrate when somebody else does."`
+}
+
+// Run polls until ctx ends.
+func (c *runCmd) Run(ctx context.Context, g *globals) error {
+	cfg, err := g.load(needAll)
+	if err != nil {
+		return err
+	}
+	return daemon(ctx, cfg, newLogger(cfg.Log, g.Stderr), c.Migrate, nil)
+}
+
+// parts are the whole program, opened.
+type parts struct {
+	cfg     config
+	db      *database
+	bus     *bus
+	metrics *status.Metrics
+	checks  *status.Checks
+	log     zerolog.Logger
+	apps    []*app
+}
+
+// open opens the database and NATS and wires every app. What is embedded is
+// running when it returns; what is not need not answer yet.
+func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err error) {
+	p := &parts{cfg: cfg, metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), log: log}
+	defer func() {
+		if err != nil {
+			_ = p.close() // the first error says what is wrong
+		}
+	}()
+	if p.db, err = openDatabase(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	if p.bus, err = openNATS(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	for _, a := range cfg.Apps {
+		it, err := newApp(cfg, a, p.db, p.bus.Conn, p.metrics, p.checks, log)
+		if err != nil {
+			return nil, err
+		}
+		p.apps = append(p.apps, it)
+	}
+	return p, nil
+}
+
+func (p *parts) close() error {
+	for _, a := range p.apps {
+		a.close()
+	}
+	var errs []error
+	if p.bus != nil {
+		errs = append(errs, p.bus.Close())
+	}
+	if p.db != nil {
+		errs = append(errs, p.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// daemon runs the whole program until ctx ends, which is no error, or until
+// something breaks that no waiting mends. started, when not nil, is called when
+// everything runs.
+func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, started func(*parts)) (err error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	log.Info().Str("version", versionText()).Int("apps", len(cfg.Apps)).Msg("starting")
+	p, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, p.close)
+	p.announce()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { p.serve(ctx, fail) })
+	running.Go(func() { p.watchOver(ctx, fail) })
+	if err := p.ready(ctx, migrate); err != nil {
+		fail(err)
+		return asked(ctx, err)
+	}
+	for _, a := range p.apps {
+		running.Go(func() { a.hold(ctx) })
+	}
+	running.Go(func() { p.maintain(ctx) })
+	if started != nil {
+		started(p)
+	}
+	<-ctx.Done()
+	log.Info().Msg("stopping")
+	return asked(ctx, context.Cause(ctx))
+}
+
+// asked tells being asked to stop, which is no error, from breaking.
+func asked(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// announce says where the embedded parts can be reached.
+func (p *parts) announce() {
+	if p.db.embedded != nil {
+		p.log.Info().Str("dsn", p.db.dsn).Str("data_dir", p.cfg.DataDir).Bool("ours", p.db.embedded.Owned()).Msg("embedded postgres")
+	}
+	if p.bus.embedded != nil {
+		p.log.Info().Str("url", p.bus.url).Str("data_dir", p.cfg.DataDir).Bool("ours", p.bus.embedded.Owned()).Msg("embedded nats")
+	}
+}
+
+// ready waits for the database and brings the schema up. A database that does
+// not answer yet is waited for; one that refuses a migration is not.
+func (p *parts) ready(ctx context.Context, migrate bool) error {
+	pause := newPause()
+	for {
+		err := p.db.Ping(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		p.log.Warn().Err(err).Msg("waiting for the database")
+		pause.wait(ctx)
+	}
+	if !migrate {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	applied, err := migrations.Up(ctx, p.db.dsn)
+	for _, m := range applied {
+		p.log.Info().Str("file", m.File).Dur("elapsed", m.Took).Msg("migrated")
+	}
+	return err
+}
+
+// serve answers HTTP, if it is to.
+func (p *parts) serve(ctx context.Context, fail context.CancelCauseFunc) {
+	if p.cfg.HTTP.Listen == "" {
+		return
+	}
+	err := status.Serve(ctx, p.cfg.HTTP.Listen, status.Handler(p.metrics, p.checks), func(addr string) {
+		p.log.Info().Str("addr", addr).Msg("http listens")
+	})
+	if err != nil {
+		fail(err)
+	}
+}
+
+// watchOver feeds the checks that no room feeds, and ends the program when the
+// embedded Postgres has ended: a new start is the supervisor's business.
+func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
+	const every, patience = 2 * time.Second, 2 * time.Second
+	p.checks.Watch("nats", func(time.Time) error {
+		if !p.bus.IsConnected() {
+			return fmt.Errorf("not connected: %s", p.bus.Status())
+		}
+		return nil
+	})
+	p.checks.Expect("postgres", 2*(every+patience))
+	var judging sync.WaitGroup
+	defer judging.Wait()
+	judging.Go(func() { p.checks.Run(ctx, p.log) })
+	var ended <-chan struct{}
+	if p.db.embedded != nil {
+		ended = p.db.embedded.Done()
+	}
+	for {
+		probe, cancel := context.WithTimeout(ctx, patience)
+		p.checks.Set("postgres", p.db.Ping(probe))
+		cancel()
+		select {
+		case <-time.After(every):
+		case <-ended:
+			fail(errors.New("the embedded postgres has ended"))
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// maintain makes the ledger's partitions ahead of time.
+func (p *parts) maintain(ctx context.Context) {
+	book := ledger.New(p.db.Pool, 0, p.log)
+	ticker := time.NewTicker(time.Hour)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := book.EnsurePartitions(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn().Err(err).Msg("partitions were not made; tried again in an hour, and when one is missing")
+		}
+	}
+}

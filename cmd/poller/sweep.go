@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/zim-presence/poller/internal/poll"
+)
+
+// sweepCmd is poller sweep: one sweep now.
+type sweepCmd struct {
+	App     uint32 `placeholder:"ID" help:"App to ask about; needed when several are configured."`
+	Migrate bool   `negatable:"" default:"true" help:"Bring the schema up first."`
+}
+
+// Run sweeps once, tells what changed, and says what it saw. It is refused while
+// another process holds the lease of the app.
+func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
+	cfg, err := g.load(needAll)
+	if err != nil {
+		return err
+	}
+	one, err := cfg.app(c.App)
+	if err != nil {
+		return err
+	}
+	cfg.Apps = []appConfig{one}
+	p, err := open(ctx, cfg, newLogger(cfg.Log, g.Stderr))
+	if err != nil {
+		return err
+	}
+	defer closing(&err, p.close)
+	if err := p.db.Ping(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if err := p.ready(ctx, c.Migrate); err != nil {
+		return err
+	}
+	a := p.apps[0]
+	lease, err := a.ledger.TryAcquire(ctx, a.terms)
+	if err != nil {
+		return err
+	}
+	line := newSweepLine(g.Stderr)
+	a.show = line.tell
+	var report poll.Report
+	err = a.term(ctx, lease, func(ctx context.Context, r *poll.Recorder) error {
+		report, err = r.Sweep(ctx)
+		return err
+	})
+	line.end()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(g.Stdout, "sweep %d: watched %d, seen %d, missed %d, transitions %d, requests %d, seq %d\n",
+		report.Sweep, report.Watched, report.Seen, report.MissedTotal(), report.Transitions, report.Requests, report.Seq)
+	return err
+}

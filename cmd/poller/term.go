@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/zim-presence/poller/internal/diff"
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/poll"
+	"github.com/zim-presence/poller/internal/relay"
+	"github.com/zim-presence/poller/presence"
+)
+
+// drainTimeout bounds the last drain of a term.
+const drainTimeout = 5 * time.Second
+
+// term runs one term of the lease: load the state, tell what the ledger has,
+// let work record; then stop in the order in which nothing is left half done.
+//
+//	work ends ─→ relay stops ─→ last drain, if the lease is still ours ─→ release
+//
+// work's context ends with ctx or with the lease. The error is that of work, of
+// the load, or of the last drain, in this order.
+func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.Context, *poll.Recorder) error) (err error) {
+	a.holder.lease.Store(lease)
+	defer func() {
+		a.holder.lease.Store(nil)
+		if released := lease.Release(context.WithoutCancel(ctx), a.budget.FreeAt()); released != nil {
+			a.log.Warn().Err(released).Msg("the lease was not released; it expires by itself")
+		}
+	}()
+	held, free := lease.While(ctx)
+	defer free()
+	a.budget.Pause(lease.NotBefore())
+	a.metrics.SetLease(true, lease.Epoch())
+	memory, err := a.load(held, lease)
+	if err != nil {
+		return err
+	}
+	telling, stopTelling := lease.While(context.WithoutCancel(ctx))
+	defer stopTelling()
+	r := a.relay()
+	var relayed sync.WaitGroup
+	relayCtx, stopRelay := context.WithCancel(telling)
+	relayed.Go(func() { r.Run(relayCtx) })
+
+	recorder := a.recorder(lease, memory)
+	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return recorder.Overdue(now, overdueAfter) })
+	defer a.checks.Remove(a.check("sweep"))
+	err = work(held, recorder)
+
+	stopRelay()
+	relayed.Wait()
+	if drained := a.lastDrain(telling, r); err == nil || errors.Is(err, context.Canceled) {
+		err = drained
+	}
+	return err
+}
+
+// load brings the state into memory. The partitions are seen to on the way,
+// since commits are about to come.
+func (a *app) load(ctx context.Context, lease *ledger.Lease) (*diff.Memory, error) {
+	if err := a.ledger.EnsurePartitions(ctx); err != nil {
+		return nil, err
+	}
+	memory := diff.New(lease.LastSeq())
+	err := lease.Load(ctx, func(s presence.State, seen time.Time) error {
+		memory.Add(s, seen)
+		return nil
+	})
+	return memory, err
+}
+
+// lastDrain tells what is left, for as long as that is worth waiting for.
+func (a *app) lastDrain(ctx context.Context, r *relay.Relay) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	for {
+		err := r.Drain(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("not everything has been told yet; the next run goes on there: %w", err)
+		}
+	}
+}
