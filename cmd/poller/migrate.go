@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/zim-presence/poller/migrations"
 )
 
 // migrateCmd is poller migrate.
@@ -22,9 +20,7 @@ func (migrateCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, db.Close)
-	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
-	defer cancel()
-	applied, err := migrations.Up(ctx, db.dsn)
+	applied, err := db.migrate(ctx)
 	for _, m := range applied {
 		fmt.Fprintf(g.Stdout, "%s in %s\n", m.File, m.Took.Round(time.Millisecond))
 	}

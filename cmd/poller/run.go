@@ -11,7 +11,6 @@ import (
 
 	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/status"
-	"github.com/zim-presence/poller/migrations"
 )
 
 // runCmd is poller run: the daemon.
@@ -147,9 +146,7 @@ func (p *parts) ready(ctx context.Context, migrate bool) error {
 	if !migrate {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
-	defer cancel()
-	applied, err := migrations.Up(ctx, p.db.dsn)
+	applied, err := p.db.migrate(ctx)
 	for _, m := range applied {
 		p.log.Info().Str("file", m.File).Dur("elapsed", m.Took).Msg("migrated")
 	}

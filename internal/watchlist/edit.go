@@ -58,8 +58,7 @@ func (w *Watchlist) inPages(ctx context.Context, ids []string, do func(context.C
 }
 
 // insert adds one page. The order lets two programs that add the same ids wait
-// for each other instead of dying in a deadlock. An array is no slower than
-// copying into a temporary table, and needs no right to make one.
+// for each other instead of dying in a deadlock.
 func insert(ctx context.Context, tx pgx.Tx, app uint32, ids []string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()

@@ -58,6 +58,9 @@ type importer struct {
 }
 
 func (imp *importer) run(ctx context.Context, source iter.Seq2[Entry, error]) error {
+	if err := stage(ctx, imp.tx); err != nil {
+		return err
+	}
 	for entry, err := range source {
 		if err != nil {
 			return err
@@ -99,7 +102,7 @@ func (imp *importer) refused() bool { return imp.bad.count > 0 && !imp.skipInval
 // flush writes the page that waits; nothing more once the import is refused.
 func (imp *importer) flush(ctx context.Context) error {
 	if len(imp.waiting) > 0 && !imp.refused() {
-		added, err := insert(ctx, imp.tx, imp.app, imp.waiting)
+		added, err := copyIn(ctx, imp.tx, imp.app, imp.waiting)
 		if err != nil {
 			return err
 		}
@@ -108,4 +111,34 @@ func (imp *importer) flush(ctx context.Context) error {
 	imp.waiting = imp.waiting[:0]
 	imp.progress(imp.report)
 	return nil
+}
+
+// stage makes the table that copied ids wait in; it goes with the transaction,
+// so a pooler that shares sessions sees nothing of it.
+func stage(ctx context.Context, tx pgx.Tx) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	_, err := tx.Exec(ctx, `create temporary table imported_ids (user_id text not null) on commit drop`)
+	return err
+}
+
+// copyIn copies one page and adds whoever is new. The order is that of insert,
+// and for the same reason.
+func copyIn(ctx context.Context, tx pgx.Tx, app uint32, ids []string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"imported_ids"}, []string{"user_id"},
+		pgx.CopyFromSlice(len(ids), func(i int) ([]any, error) { return []any{ids[i]}, nil }))
+	if err != nil {
+		return 0, err
+	}
+	tag, err := tx.Exec(ctx, `
+		insert into watched_users (app_id, user_id)
+		select distinct $1::bigint, user_id from imported_ids order by user_id
+		on conflict (app_id, user_id) do nothing`, int64(app))
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, `truncate imported_ids`)
+	return int(tag.RowsAffected()), err
 }
