@@ -34,25 +34,21 @@ func (c *Client) attempt(ctx context.Context, batch []presence.User, n *counter)
 
 // slot returns a connection that stands and a slot to use at once. A few
 // requests at a time wait for their slot with a connection in hand; the others
-// wait for one of them.
+// wait for one of them. When connecting takes too long all who wait give up, or
+// each in turn would wait as long for the same end.
 func (c *Client) slot(ctx context.Context) (*conn, func(), error) {
+	outage := c.conns.nextOutage()
 	select {
 	case c.lead <- struct{}{}:
+	case <-outage:
+		return nil, nil, c.fromTransport(errOutage)
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	}
 	defer func() { <-c.lead }()
-	dial, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	conn, err := c.conns.reserve(dial)
-	if ctx.Err() != nil {
-		if err == nil {
-			conn.Release()
-		}
-		return nil, nil, context.Cause(ctx)
-	}
+	conn, err := c.connect(ctx)
 	if err != nil {
-		return nil, nil, fromTransport(fmt.Errorf("connect: %w", err))
+		return nil, nil, err
 	}
 	sent, err := c.cfg.Budget.Take(ctx)
 	if err != nil {
@@ -60,6 +56,26 @@ func (c *Client) slot(ctx context.Context) (*conn, func(), error) {
 		return nil, nil, err
 	}
 	return conn, sent, nil
+}
+
+func (c *Client) connect(ctx context.Context) (*conn, error) {
+	dial, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	conn, err := c.conns.reserve(dial)
+	if ctx.Err() != nil {
+		if err == nil {
+			conn.Release()
+		}
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		failure := c.fromTransport(fmt.Errorf("connect: %w", err))
+		if failure.result == "timeout" {
+			c.conns.tellOutage()
+		}
+		return nil, failure
+	}
+	return conn, nil
 }
 
 // exchange sends the request over conn, which has been reserved for it.
@@ -71,13 +87,13 @@ func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []
 	})
 	resp, err := conn.RoundTrip(c.request(batch, time.Now()).WithContext(ctx))
 	if err != nil {
-		return reply{}, fromTransport(err)
+		return reply{}, c.fromTransport(err)
 	}
 	defer resp.Body.Close()
 	var body bytes.Buffer
 	body.Grow(max(512, 64*len(batch)))
 	if _, err := body.ReadFrom(io.LimitReader(resp.Body, maxBody+1)); err != nil {
-		return reply{}, fromTransport(fmt.Errorf("read the reply: %w", err))
+		return reply{}, c.fromTransport(fmt.Errorf("read the reply: %w", err))
 	}
 	if body.Len() > maxBody {
 		return reply{}, &Error{Class: Weather, Status: resp.StatusCode, Err: errTooLong, result: "unreadable"}
@@ -91,14 +107,18 @@ func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []
 
 var errTooLong = errors.New("the reply is longer than 1 MiB")
 
-// fromTransport is the error of a request that got no reply.
-func fromTransport(err error) *Error {
+// errOutage is what those get who wait for somebody else to connect.
+var errOutage = fmt.Errorf("connect, in the queue: %w", context.DeadlineExceeded)
+
+// fromTransport is the error of a request that got no reply. Of err the text
+// alone is kept, cleaned: net/http quotes what the server sent.
+func (c *Client) fromTransport(err error) *Error {
 	result := "cut"
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		result = "timeout"
 	}
-	return &Error{Class: Weather, Err: err, result: result}
+	return &Error{Class: Weather, Err: errors.New(clean(err.Error(), c.cfg.Secret)), result: result}
 }
 
 // resultOf labels an attempt.

@@ -43,7 +43,7 @@ const lead = 2
 // Budget hands out the right to send one request each, as the limiter does.
 type Budget interface {
 	// Take waits for a slot. The function is called when the request has been
-	// written, or has failed to be.
+	// written, or has failed to be, and perhaps again later.
 	Take(ctx context.Context) (sent func(), err error)
 	// Pause lets no slot go before the given time.
 	Pause(until time.Time)
@@ -88,6 +88,8 @@ type Client struct {
 	conns    *conns
 	lead     chan struct{}
 	inFlight int
+	// probeEvery is that of the package; tests are less patient.
+	probeEvery time.Duration
 
 	mu       sync.Mutex // guards all below
 	stopped  *Error     // what stopped the app; nil while it goes
@@ -119,7 +121,7 @@ func New(cfg Config) (*Client, error) {
 		conns:    newConns(target, transport(cfg)),
 		lead:     make(chan struct{}, lead),
 		inFlight: int(min(maxInFlight, max(lead, math.Ceil(cfg.Rate*cfg.Timeout.Seconds())))),
-		suspects: map[string]*suspect{},
+		suspects: map[string]*suspect{}, probeEvery: probeEvery,
 	}, nil
 }
 

@@ -1,7 +1,6 @@
 package zim
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -104,7 +103,7 @@ type Error struct {
 	// Skew is how far this machine's clock is ahead of the server's, where the
 	// reply told; only for Expired.
 	Skew time.Duration
-	// Err is the cause where the failure is not ZIM's own.
+	// Err is the cause where the failure is not ZIM's own, its text cleaned.
 	Err error
 	// result labels the attempt.
 	result string
@@ -126,7 +125,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	if e.Class == Expired {
+	if e.Class == Expired && e.Skew != 0 {
 		fmt.Fprintf(&b, ": our clock is %s ahead", e.Skew.Round(time.Second))
 	}
 	if m := mend(e.Code); m != "" {
@@ -137,25 +136,31 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// isStop tells whether err says that the app has to stop asking.
-func isStop(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Class == Stop
-}
-
 // clean cuts what a server said to a length fit for a log, and takes the secret
-// out should the server have echoed it.
+// and the request out should the server have echoed them.
 func clean(message, secret string) string {
 	const most = 200
 	if secret != "" {
 		message = strings.ReplaceAll(message, secret, "********")
 	}
-	if i := strings.Index(strings.ToLower(message), "signature="); i >= 0 {
-		message = message[:i]
+	for _, word := range []string{"Action=", "Signature=", "Signature%3D", "Signature\\u003d"} {
+		if i := indexFold(message, word); i >= 0 {
+			message = message[:i]
+		}
 	}
 	message = strings.ToValidUTF8(message, "?")
 	if len(message) > most {
 		message = strings.ToValidUTF8(message[:most], "") + "…"
 	}
 	return message
+}
+
+// indexFold returns the index of an ASCII word without regard to case, or -1.
+func indexFold(s, word string) int {
+	for i := range len(s) - len(word) + 1 {
+		if strings.EqualFold(s[i:i+len(word)], word) {
+			return i
+		}
+	}
+	return -1
 }

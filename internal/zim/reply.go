@@ -40,6 +40,7 @@ type reply struct {
 	observed []presence.Observation
 	missed   []presence.Miss
 	again    []presence.User // their SubCode says that it passes
+	slow     bool            // or that there were too many requests
 	invented int             // named, but not asked about
 }
 
@@ -80,7 +81,7 @@ func refused(w *wireReply, status int, header http.Header, now time.Time, secret
 	class, known := classOf(*w.Code)
 	e := &Error{
 		Class: class, Code: *w.Code, Status: status, Message: clean(w.Message, secret),
-		RequestID: strings.Trim(clean(string(w.RequestID), secret), `"`), RetryAfter: retryAfter(header, now), result: "other",
+		RequestID: clean(text(w.RequestID), secret), RetryAfter: retryAfter(header, now), result: "other",
 	}
 	if known {
 		e.result = strconv.FormatInt(e.Code, 10)
@@ -91,12 +92,21 @@ func refused(w *wireReply, status int, header http.Header, now time.Time, secret
 	return e
 }
 
+// text returns a JSON string's content, and other JSON as it is.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return string(raw)
+	}
+	return s
+}
+
 // retryAfter reads the header in either of its forms; 0 for none, or nonsense.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	const most = 5 * time.Minute
 	value := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil {
-		return min(most, max(0, time.Duration(seconds)*time.Second))
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 0 {
+		return time.Duration(min(seconds, most.Seconds()) * float64(time.Second))
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return min(most, max(0, at.Sub(now)))
@@ -104,11 +114,21 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return 0
 }
 
+var errAgain = errors.New("the reply says of some users that it passes")
+
+// passing is the failure of those who are to be asked again.
+func (r *reply) passing() *Error {
+	if r.slow {
+		return &Error{Class: Slow, Err: errAgain}
+	}
+	return &Error{Class: Weather, Err: errAgain}
+}
+
 // verdict is what the reply says about one user so far.
 type verdict struct {
 	named    bool
 	conflict bool
-	again    bool
+	again    Class               // Weather or Slow, 0 for an answer
 	missed   presence.MissReason // "" for an observation
 	status   presence.Status
 	detail   presence.Detail
@@ -149,8 +169,9 @@ func (r *reply) add(u presence.User, v verdict) {
 		r.missed = append(r.missed, presence.Miss{User: u, Reason: presence.MissAbsent})
 	case v.conflict:
 		r.missed = append(r.missed, presence.Miss{User: u, Reason: presence.MissConflict})
-	case v.again:
+	case v.again != 0:
 		r.again = append(r.again, u)
+		r.slow = r.slow || v.again == Slow
 	case v.missed != "":
 		r.missed = append(r.missed, presence.Miss{User: u, Reason: v.missed})
 	default:
@@ -173,7 +194,7 @@ func (v verdict) and(next verdict) verdict {
 }
 
 func (v verdict) isOffline() bool {
-	return !v.again && v.missed == "" && v.status == presence.Offline
+	return v.again == 0 && v.missed == "" && v.status == presence.Offline
 }
 
 // ofStatus reads a status word, without regard to case: the documents say
@@ -194,7 +215,7 @@ func ofSubCode(code int64) verdict {
 	}
 	switch class, known := classOf(code); {
 	case known && (class == Weather || class == Slow):
-		return verdict{again: true}
+		return verdict{again: class}
 	case class == Split:
 		return verdict{missed: presence.MissRefused}
 	}

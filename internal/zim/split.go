@@ -2,7 +2,6 @@ package zim
 
 import (
 	"context"
-	"errors"
 
 	"github.com/zim-presence/poller/presence"
 )
@@ -15,9 +14,10 @@ const mostBadAlone = 8
 // refused as a whole. The others are answered on the way.
 func (a *asking) split(ctx context.Context, batch []presence.User) error {
 	s := &splitting{asking: a}
-	err := s.halves(ctx, batch)
-	s.judge(ctx)
-	return err
+	if err := s.halve(ctx, batch); err != nil {
+		return err
+	}
+	return s.judge(ctx)
 }
 
 type splitting struct {
@@ -26,52 +26,53 @@ type splitting struct {
 	refused  []presence.User // alone
 }
 
-func (s *splitting) halves(ctx context.Context, batch []presence.User) error {
-	if len(batch) == 1 {
-		s.refused = append(s.refused, batch[0])
+// halve goes on with a part that was refused.
+func (s *splitting) halve(ctx context.Context, part []presence.User) error {
+	if !s.accepted && len(s.refused) >= mostBadAlone {
+		s.miss(ctx, part, presence.MissFailed)
 		return nil
 	}
-	for _, half := range [][]presence.User{batch[:len(batch)/2], batch[len(batch)/2:]} {
-		if err := s.half(ctx, half); err != nil {
+	if len(part) == 1 {
+		s.refused = append(s.refused, part[0])
+		return nil
+	}
+	for _, half := range [][]presence.User{part[:len(part)/2], part[len(part)/2:]} {
+		answered, err := s.insist(ctx, half, s.halve)
+		if err != nil {
+			return err
+		}
+		s.accepted = s.accepted || answered
+	}
+	return nil
+}
+
+// judge asks once more about those who were refused alone: a fault that has
+// passed meanwhile was not theirs. Nor may it be if nobody was accepted. Who was
+// a suspect before needs no second hearing.
+func (s *splitting) judge(ctx context.Context) error {
+	for _, u := range s.refused {
+		alone := []presence.User{u}
+		var err error
+		switch {
+		case s.client.suspected(u):
+			err = s.condemn(ctx, alone)
+		case !s.accepted:
+			s.miss(ctx, alone, presence.MissFailed)
+		default:
+			_, err = s.insist(ctx, alone, s.condemn)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// half asks about one half, and insists on all failures but those that split.
-func (s *splitting) half(ctx context.Context, half []presence.User) error {
-	again, err := s.once(ctx, half)
-	var e *Error
-	switch {
-	case err == nil:
-		s.accepted = true
-		if len(again) > 0 {
-			return s.insist(ctx, again)
-		}
-		return nil
-	case !errors.As(err, &e):
-		return err
-	case e.Class != Split:
-		return s.insist(ctx, half)
-	case !s.accepted && len(s.refused) >= mostBadAlone:
-		s.miss(ctx, half, presence.MissFailed)
-		return nil
+// condemn makes a suspect of an id that was refused alone.
+func (s *splitting) condemn(ctx context.Context, alone []presence.User) error {
+	if s.client.refuse(alone[0].ID) {
+		s.client.cfg.Log.Warn().Str("user_id", alone[0].ID).Msg("ZIM refuses this id; it is asked about alone and rarely from now on")
 	}
-	return s.halves(ctx, half)
-}
-
-// judge condemns those who were refused alone, if others were accepted; if
-// nobody was, the fault may not be theirs. Who was a suspect before stays one.
-func (s *splitting) judge(ctx context.Context) {
-	for _, u := range s.refused {
-		if !s.accepted && !s.client.suspected(u) {
-			s.miss(ctx, []presence.User{u}, presence.MissFailed)
-			continue
-		}
-		if s.client.refuse(u.ID) {
-			s.client.cfg.Log.Warn().Str("user_id", u.ID).Msg("ZIM refuses this id; it is asked about alone and rarely from now on")
-		}
-		s.miss(ctx, []presence.User{u}, presence.MissRefused)
-	}
+	s.miss(ctx, alone, presence.MissRefused)
+	return nil
 }

@@ -23,6 +23,17 @@ func (c *Client) suspected(u presence.User) bool {
 	return yes
 }
 
+// suspectsNow returns who is one.
+func (c *Client) suspectsNow() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := make(map[string]bool, len(c.suspects))
+	for id := range c.suspects {
+		ids[id] = true
+	}
+	return ids
+}
+
 // due tells whether the suspect is to be asked this time.
 func (c *Client) due(id string) bool {
 	c.mu.Lock()
@@ -53,12 +64,12 @@ func (c *Client) acquit(id string) {
 	delete(c.suspects, id)
 }
 
-// trials yields a batch of one for each suspect among users that is due, and
-// tells the answers' sink of the others.
-func (c *Client) trials(users iter.Seq[presence.User], skipped func(presence.User)) iter.Seq[[]presence.User] {
+// trials yields a batch of one for each of the users apart that is due, and
+// hands the others of them to skipped.
+func (c *Client) trials(users iter.Seq[presence.User], apart map[string]bool, skipped func(presence.User)) iter.Seq[[]presence.User] {
 	return func(yield func([]presence.User) bool) {
 		for u := range users {
-			if !c.suspected(u) {
+			if !apart[u.ID] {
 				continue
 			}
 			if !c.due(u.ID) {
