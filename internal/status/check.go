@@ -36,20 +36,20 @@ type check struct {
 
 // own returns what is wrong with a check that reports by itself, and from when
 // on that has been so if it came with time alone.
-func (c *check) own(now time.Time) (err error, from time.Time) {
+func (c *check) own(now time.Time) (from time.Time, err error) {
 	switch {
 	case !c.reported:
-		return errSilent, now
+		return now, errSilent
 	case c.fresh == 0 || now.Sub(c.at) <= c.fresh:
-		return c.err, now
+		return now, c.err
 	case c.err != nil:
-		return fmt.Errorf("%w (reported %s ago)", c.err, now.Sub(c.at).Round(time.Second)), now
+		return now, fmt.Errorf("%w (reported %s ago)", c.err, now.Sub(c.at).Round(time.Second))
 	}
-	return fmt.Errorf("has not reported for %s, expected every %s", now.Sub(c.at).Round(time.Second), c.fresh), c.at.Add(c.fresh)
+	return c.at.Add(c.fresh), fmt.Errorf("has not reported for %s, expected every %s", now.Sub(c.at).Round(time.Second), c.fresh)
 }
 
 // see notes the colour that was seen, and returns since when it is that.
-func (c *check) see(err error, from time.Time) time.Time {
+func (c *check) see(from time.Time, err error) time.Time {
 	if red := err != nil; c.since.IsZero() || red != c.red {
 		c.red, c.since = red, from
 	}

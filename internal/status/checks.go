@@ -42,7 +42,7 @@ func (c *Checks) Set(name string, err error) {
 		k.see(k.own(now)) // it may have gone stale since anybody looked
 	}
 	k.reported, k.at, k.err = true, now, err
-	k.see(err, now)
+	k.see(now, err)
 }
 
 // Watch makes a check that f judges each time that somebody looks: nil is
@@ -86,11 +86,11 @@ func (c *Checks) judge(name string, k *check, now time.Time) Check {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	err, from := watched, now
+	from, err := now, watched
 	if k.watch == nil {
-		err, from = k.own(now)
+		from, err = k.own(now)
 	}
-	return Check{Name: name, Err: err, Since: presence.Instant(k.see(err, from))}
+	return Check{Name: name, Err: err, Since: presence.Instant(k.see(from, err))}
 }
 
 // reporting returns the check of that name that reports by itself. It wants the
