@@ -18,12 +18,12 @@ const farewell = 2 * time.Second
 // at most, closes every connection, and returns nil. An address that cannot be
 // listened on, or a listener that breaks, is an error.
 func Serve(ctx context.Context, listen string, h http.Handler, ready func(addr string)) error {
-	if ctx.Err() != nil {
-		return nil
-	}
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", listen)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // asked to stop while it was looking the address up
+		}
 		return fmt.Errorf("serve http on %q: %w", listen, err)
 	}
 	server := &http.Server{
