@@ -60,23 +60,24 @@ func same(row *presence.Event, tail *presence.Tail) error {
 }
 
 // remembered is the position behind an end that cannot be read: the stream is
-// new, or its last message has expired or was deleted. One message is one
-// event, so within one stream the two numbers keep their distance, also when the
-// stream has gone on, or was rolled back, since the cursor was saved.
+// new, or its last message has expired or was deleted. What the stream still
+// holds and what was saved both lie before it, and the later of them is nearer.
+// Whatever else stood between was deleted by somebody: it need not have been an
+// event, so the places in the stream say nothing about numbers.
 func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cursor, error) {
 	saved, err := r.Cursors.Cursor(ctx)
 	if err != nil {
 		return presence.Cursor{}, err
 	}
 	c := presence.Cursor{Seq: saved.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created)}
+	same := saved.StreamCreated.Equal(c.StreamCreated)
 	switch {
-	case saved.StreamCreated.Equal(c.StreamCreated):
-		c.Seq += int64(tail.StreamSeq) - int64(saved.StreamSeq)
+	case same && tail.StreamSeq >= saved.StreamSeq:
+		c.Seq = max(saved.Seq, tail.Kept)
+	case tail.Kept > 0: // rolled back, or another stream
+		c.Seq = tail.Kept
 	case tail.StreamSeq != 0:
 		return presence.Cursor{}, &ContradictionError{0, "gone already, of a stream that is not the one remembered"}
-	}
-	if c.Seq < 0 {
-		return presence.Cursor{}, &ContradictionError{c.Seq, "by the distance that is remembered"}
 	}
 	row, found, err := r.Ledger.Event(ctx, c.Seq)
 	if err != nil {

@@ -42,49 +42,75 @@ func (s *Stream) tailErr(err error) error {
 	return fmt.Errorf("read the tail of %s: %w", s.name(), err)
 }
 
-// tailAt reads the last message that info names.
+// tailAt reads the last message that info names, or else the newest event that
+// is left.
 func (s *Stream) tailAt(ctx context.Context, info *jetstream.StreamInfo) (presence.Tail, error) {
 	tail := presence.Tail{StreamSeq: info.State.LastSeq, Created: info.Created}
 	if info.State.Msgs == 0 {
 		return tail, nil
 	}
-	msg, err := s.message(ctx, tail.StreamSeq)
+	msg, err := s.message(ctx, selector{Seq: tail.StreamSeq})
+	if isCode(err, codeNoMessageFound) {
+		return s.kept(ctx, tail)
+	}
+	if err != nil {
+		return presence.Tail{}, err
+	}
+	if tail.Seq, tail.ID, err = s.numbered(msg); err != nil {
+		return presence.Tail{}, err
+	}
+	tail.Found, tail.Kept, tail.Subject, tail.Data = true, tail.Seq, msg.Subject, msg.Data
+	return tail, nil
+}
+
+// kept adds to the tail the newest event that is left. What stood behind it may
+// have been events, or a foreign message that an operator has deleted.
+func (s *Stream) kept(ctx context.Context, tail presence.Tail) (presence.Tail, error) {
+	msg, err := s.message(ctx, selector{LastBySubject: subjectPrefix(s.cfg.AppID) + "*.*"})
 	if isCode(err, codeNoMessageFound) {
 		return tail, nil
 	}
 	if err != nil {
 		return presence.Tail{}, err
 	}
+	tail.Kept, _, err = s.numbered(msg)
+	return tail, err
+}
+
+// numbered reads the number and the id of an event's message.
+func (s *Stream) numbered(msg stored) (seq int64, id string, err error) {
 	header, err := msg.header()
 	if err != nil {
-		return presence.Tail{}, err
+		return 0, "", err
 	}
-	seq, err := strconv.ParseInt(header.Get(presence.HeaderSeq), 10, 64)
+	seq, err = strconv.ParseInt(header.Get(presence.HeaderSeq), 10, 64)
 	if err != nil || seq < 1 {
-		return presence.Tail{}, &ForeignError{Stream: s.name(), Subject: msg.Subject, StreamSeq: tail.StreamSeq}
+		return 0, "", &ForeignError{Stream: s.name(), Subject: msg.Subject, StreamSeq: msg.Seq}
 	}
-	tail.Found, tail.Seq, tail.ID = true, seq, header.Get(presence.HeaderID)
-	tail.Subject, tail.Data = msg.Subject, msg.Data
-	return tail, nil
+	return seq, header.Get(presence.HeaderID), nil
 }
 
 // stored is a message as the API returns it.
 type stored struct {
+	Seq     uint64 `json:"seq"`
 	Subject string `json:"subject"`
 	Header  []byte `json:"hdrs"`
 	Data    []byte `json:"data"`
 }
 
+// selector names one message: by its place, or as the last on a subject.
+type selector struct {
+	Seq           uint64 `json:"seq,omitempty"`
+	LastBySubject string `json:"last_by_subj,omitempty"`
+}
+
 // message reads one message by the API that the leader answers; a direct get
 // may come from a replica that is behind.
-func (s *Stream) message(ctx context.Context, seq uint64) (stored, error) {
+func (s *Stream) message(ctx context.Context, which selector) (stored, error) {
 	var answer struct {
 		Message stored `json:"message"`
 	}
-	ask := struct {
-		Seq uint64 `json:"seq"`
-	}{seq}
-	err := s.request(ctx, "STREAM.MSG.GET."+s.name(), ask, &answer)
+	err := s.request(ctx, "STREAM.MSG.GET."+s.name(), which, &answer)
 	return answer.Message, err
 }
 

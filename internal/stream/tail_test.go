@@ -35,8 +35,10 @@ func TestTailIsTheLastEvent(t *testing.T) {
 	}
 }
 
-// The last message can be gone while its number is still what comes next.
+// The last message can be gone while its number is still what comes next; the
+// newest event that is left is told then.
 func TestTailIsGone(t *testing.T) {
+	kept := map[string]int64{"deleted": 9}
 	for name, remove := range map[string]func(*testing.T, *bench){
 		"deleted": func(t *testing.T, b *bench) {
 			if err := eventStream(t, b).DeleteMsg(t.Context(), 10); err != nil {
@@ -59,11 +61,28 @@ func TestTailIsGone(t *testing.T) {
 			created := tail(t, b.s).Created
 			remove(t, b)
 			got := tail(t, b.s)
-			if got.StreamSeq != 10 || got.Found || got.Seq != 0 || got.ID != "" || got.Subject != "" || got.Data != nil || !got.Created.Equal(created) {
+			if got.StreamSeq != 10 || got.Found || got.Kept != kept[name] || got.Seq != 0 || got.ID != "" || got.Subject != "" || got.Data != nil || !got.Created.Equal(created) {
 				t.Errorf("Tail = %+v, want 10 and not found", got)
 			}
 			appendAll(t, b.s, story(11, 12))
 		})
+	}
+}
+
+// An operator who deletes a message of somebody else leaves a number behind
+// that was no event.
+func TestTailBehindADeletedForeignMessage(t *testing.T) {
+	b := standing(t)
+	appendAll(t, b.s, story(1, 10))
+	ack, err := b.js.Publish(t.Context(), subjectPrefix(testApp)+"online.somebody", []byte("else"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := eventStream(t, b).DeleteMsg(t.Context(), ack.Sequence); err != nil {
+		t.Fatal(err)
+	}
+	if got := tail(t, b.s); got.StreamSeq != 11 || got.Found || got.Kept != 10 {
+		t.Errorf("Tail = %+v, want event 10 kept before message 11", got)
 	}
 }
 
