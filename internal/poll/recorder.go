@@ -120,7 +120,11 @@ func (r *Recorder) Overdue(now time.Time, patience time.Duration) error {
 		}
 		return nil
 	}
-	if late := now.Sub(r.due); !r.due.IsZero() && late > patience {
+	since := r.due
+	if r.moved.After(since) {
+		since = r.moved // the next due time is about to be known
+	}
+	if late := now.Sub(since); !r.due.IsZero() && late > patience {
 		return fmt.Errorf("a sweep is overdue by %s", late.Round(time.Second))
 	}
 	return nil

@@ -35,3 +35,13 @@ func (r *Report) MissedTotal() int {
 	}
 	return total
 }
+
+// rest is the number of users who are in no answer.
+func (r *Report) rest() int { return r.Watched - r.Seen - r.MissedTotal() }
+
+// missRest counts those who are in no answer, because the sweep ended early.
+func (r *Report) missRest() {
+	if rest := r.rest(); rest > 0 {
+		r.Missed[presence.MissFailed] += rest
+	}
+}

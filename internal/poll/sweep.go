@@ -32,6 +32,7 @@ func (r *Recorder) Sweep(ctx context.Context) (Report, error) {
 		Sweep: r.LastSweep + 1, Started: presence.Instant(time.Now()), Missed: map[presence.MissReason]int{},
 	}}
 	err := s.run(ctx)
+	s.report.missRest()
 	s.report.Finished, s.report.Seq = presence.Instant(time.Now()), r.Memory.LastSeq()
 	s.log(ctx, err)
 	if r.Ended != nil {
@@ -133,9 +134,12 @@ func (s *sweep) ask(ctx context.Context) error {
 		}
 	}
 	s.report.Asked = asked
-	s.report.missRest()
-	if errRecord != nil {
+	switch rest := s.report.rest(); {
+	case errRecord != nil:
 		return errRecord
+	case errAsk == nil && rest > 0:
+		// A snapshot would say of them that they were seen.
+		return fmt.Errorf("%d of %d users are in no answer", rest, s.report.Watched)
 	}
 	return errAsk
 }
@@ -163,20 +167,19 @@ func (s *sweep) observe(answer presence.Answer) {
 	}
 }
 
-// missRest counts those who are in no answer, because the asking ended early.
-func (r *Report) missRest() {
-	if rest := r.Watched - r.Seen - r.MissedTotal(); rest > 0 {
-		r.Missed[presence.MissFailed] += rest
+// commit writes what has changed, in parts where it is much: a large removal
+// would not fit into the deadline of one statement, in no term ever.
+func (s *sweep) commit(ctx context.Context) error {
+	for part := range parts(s.Memory.Take(), commitAtMost) {
+		if err := s.commitPart(ctx, part); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-// commit writes what has changed. It is not broken off when ctx ends: a commit
-// in flight is finished.
-func (s *sweep) commit(ctx context.Context) error {
-	changes := s.Memory.Take()
-	if changes.Empty() {
-		return nil
-	}
+// commitPart is not broken off when ctx ends: a commit in flight is finished.
+func (s *sweep) commitPart(ctx context.Context, changes presence.Changes) error {
 	start := time.Now()
 	if err := s.Ledger.Commit(context.WithoutCancel(ctx), changes, s.report.Sweep); err != nil {
 		return fmt.Errorf("%w: %w", ErrTermOver, err)

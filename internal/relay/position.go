@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/zim-presence/poller/presence"
 )
@@ -23,25 +25,38 @@ func (e *ContradictionError) Error() string {
 func (r *Relay) position(ctx context.Context) (presence.Cursor, error) {
 	tail, err := r.Stream.Tail(ctx)
 	if err != nil {
-		r.ensured = false
+		r.ensured = time.Time{}
 		return presence.Cursor{}, err
 	}
 	if !tail.Found {
 		return r.remembered(ctx, tail)
 	}
+	c := presence.Cursor{Seq: tail.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created)}
 	row, found, err := r.Ledger.Event(ctx, tail.Seq)
 	if err != nil {
 		return presence.Cursor{}, err
 	}
 	if !found {
-		return presence.Cursor{}, &ContradictionError{tail.Seq, "which the ledger does not have"}
+		return r.dropped(ctx, c)
 	}
-	if err := same(&row, &tail); err != nil {
+	c.RecordedAt = row.RecordedAt
+	return c, same(&row, &tail)
+}
+
+// dropped is the position behind an event whose row is gone. It may have been
+// dropped for its age; then the ledger remembers that it was told. A database
+// that was restored to a time before the event does not.
+func (r *Relay) dropped(ctx context.Context, c presence.Cursor) (presence.Cursor, error) {
+	saved, err := r.Cursors.Cursor(ctx)
+	switch {
+	case err != nil:
 		return presence.Cursor{}, err
+	case saved.Seq < c.Seq || !saved.StreamCreated.Equal(c.StreamCreated):
+		return presence.Cursor{}, &ContradictionError{c.Seq, "which the ledger does not have"}
+	case saved.Seq == c.Seq:
+		c.RecordedAt = saved.RecordedAt
 	}
-	return presence.Cursor{
-		Seq: tail.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created), RecordedAt: row.RecordedAt,
-	}, nil
+	return c, nil
 }
 
 // same compares the stream's last message with the ledger's row of its number.
@@ -60,24 +75,41 @@ func same(row *presence.Event, tail *presence.Tail) error {
 }
 
 // remembered is the position behind an end that cannot be read: the stream is
-// new, or its last message has expired or was deleted. What the stream still
-// holds and what was saved both lie before it, and the later of them is nearer.
-// Whatever else stood between was deleted by somebody: it need not have been an
-// event, so the places in the stream say nothing about numbers.
+// new, or its last message has expired or was deleted. One message is one
+// event, so within one stream the two numbers keep their distance, also when the
+// stream has gone on, or was rolled back, since the cursor was saved.
+//
+// Not so the message of somebody else that was removed again. This relay knows
+// how many events it has sent without hearing of them; what came beyond those
+// is not ours. A relay that has just started does not know, but that no event
+// is newer than the ledger.
 func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cursor, error) {
-	saved, err := r.Cursors.Cursor(ctx)
-	if err != nil {
-		return presence.Cursor{}, err
+	known, unheard := r.cursor, int64(r.unheard)
+	if known.StreamCreated.IsZero() {
+		saved, err := r.Cursors.Cursor(ctx)
+		if err != nil {
+			return presence.Cursor{}, err
+		}
+		known, unheard = saved, math.MaxInt64
 	}
-	c := presence.Cursor{Seq: saved.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created)}
-	same := saved.StreamCreated.Equal(c.StreamCreated)
+	c := presence.Cursor{Seq: known.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created)}
 	switch {
-	case same && tail.StreamSeq >= saved.StreamSeq:
-		c.Seq = max(saved.Seq, tail.Kept)
-	case tail.Kept > 0: // rolled back, or another stream
-		c.Seq = tail.Kept
+	case known.StreamCreated.Equal(c.StreamCreated):
+		c.Seq += min(int64(tail.StreamSeq)-int64(known.StreamSeq), unheard)
 	case tail.StreamSeq != 0:
 		return presence.Cursor{}, &ContradictionError{0, "gone already, of a stream that is not the one remembered"}
+	}
+	if c.Seq < 0 {
+		return presence.Cursor{}, &ContradictionError{c.Seq, "by the distance that is remembered"}
+	}
+	return r.recorded(ctx, c)
+}
+
+// recorded adds when the event of a cursor was recorded, as far as the ledger
+// still knows.
+func (r *Relay) recorded(ctx context.Context, c presence.Cursor) (presence.Cursor, error) {
+	if c.Seq == 0 {
+		return c, nil
 	}
 	row, found, err := r.Ledger.Event(ctx, c.Seq)
 	if err != nil {
@@ -85,8 +117,13 @@ func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cu
 	}
 	if found {
 		c.RecordedAt = row.RecordedAt
+		return c, nil
 	}
-	return c, nil
+	newest, err := r.Ledger.Newest(ctx)
+	if err == nil && newest < c.Seq {
+		err = &ContradictionError{c.Seq, "gone already, which the ledger does not have"}
+	}
+	return c, err
 }
 
 // follows checks that events continue behind seq without a gap: rows that were

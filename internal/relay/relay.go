@@ -16,6 +16,7 @@ package relay
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,6 +30,8 @@ const (
 	// clock is how often the stream is looked at without a commit; so a wake-up
 	// that was missed, or a stream that lost its end, is made good soon.
 	clock = time.Second
+	// recheck is how often a stream that goes is compared with what it has to be.
+	recheck = 10 * time.Second
 	// The waits after a surprise, doubling from the first to the last.
 	firstPause, lastPause = 100 * time.Millisecond, 5 * time.Second
 )
@@ -66,16 +69,22 @@ type Relay struct {
 	// Told is called with each event when it has been acknowledged.
 	Told func(e *presence.Event)
 	// Behind is called after each round with how many events the stream lacks,
-	// and when the oldest of them was observed (zero when it lacks none).
+	// and when the oldest of them was observed (zero when it lacks none). It is
+	// not called when the ledger could not be asked.
 	Behind func(events int64, oldest time.Time)
 	// Health is called after each round: nil, or why nothing can be told.
 	Health func(err error)
 
-	ensured bool
-	cursor  presence.Cursor // where the last round ended; the zero value before
-	saved   presence.Cursor
-	savedAt time.Time
-	told    int // since the last line in the log
+	ensured  time.Time // zero when what stands may have changed
+	warnings []string
+	cursor   presence.Cursor // where the last round ended; the zero value before
+	unheard  int             // events sent behind it without an ack: stored or not
+	saved    presence.Cursor
+	savedAt  time.Time
+
+	told   int           // since the last line in the log
+	took   time.Duration // telling them
+	logged time.Time
 }
 
 // Run tells until ctx ends. It returns nothing: whatever goes wrong is told by
@@ -83,9 +92,13 @@ type Relay struct {
 func (r *Relay) Run(ctx context.Context) {
 	ticker := time.NewTicker(clock)
 	defer ticker.Stop()
+	defer r.log()
 	pause := firstPause
 	for ctx.Err() == nil {
-		err := r.Drain(ctx)
+		err := r.drain(ctx)
+		if time.Since(r.logged) >= clock {
+			r.log()
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -107,17 +120,32 @@ func (r *Relay) Run(ctx context.Context) {
 // Drain tells everything that the ledger holds. An error means that some of it
 // has not been told, and why; calling again goes on where the stream ends.
 func (r *Relay) Drain(ctx context.Context) error {
-	start := time.Now()
+	err := r.drain(ctx)
+	r.log()
+	r.saveNow(ctx)
+	return err
+}
+
+func (r *Relay) drain(ctx context.Context) error {
+	start, told := time.Now(), r.told
 	err := r.round(ctx)
-	if r.told > 0 && (err != nil || time.Since(r.savedAt) >= clock) {
-		r.Log.Info().Int("told", r.told).Int64("seq", r.cursor.Seq).Dur("elapsed", time.Since(start)).Msg("drained")
-		r.told = 0
+	if r.told > told {
+		r.took += time.Since(start)
 	}
 	r.save(ctx)
 	if ctx.Err() == nil {
 		r.report(ctx, err)
 	}
 	return err
+}
+
+// log writes what has been told since the last line.
+func (r *Relay) log() {
+	if r.told == 0 {
+		return
+	}
+	r.Log.Info().Int("told", r.told).Int64("seq", r.cursor.Seq).Dur("elapsed", r.took).Msg("drained")
+	r.told, r.took, r.logged = 0, 0, time.Now()
 }
 
 // round is one passage through the loop above.
@@ -129,7 +157,7 @@ func (r *Relay) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.cursor = cursor
+	r.cursor, r.unheard = cursor, 0
 	for {
 		events, err := r.Ledger.After(ctx, r.cursor, page)
 		if err != nil || len(events) == 0 {
@@ -139,24 +167,28 @@ func (r *Relay) round(ctx context.Context) error {
 			return err
 		}
 		if err := r.append(ctx, events); err != nil {
-			r.ensured = false // what stands may have changed
+			r.ensured = time.Time{}
 			return err
 		}
+		r.save(ctx)
 	}
 }
 
 func (r *Relay) ensure(ctx context.Context) error {
-	if r.ensured {
+	if !r.ensured.IsZero() && time.Since(r.ensured) < recheck {
 		return nil
 	}
 	warnings, err := r.Stream.Ensure(ctx)
 	if err != nil {
+		r.ensured = time.Time{}
 		return err
 	}
-	for _, w := range warnings {
-		r.Log.Warn().Str("difference", w).Msg("the stream is not as configured")
+	if !slices.Equal(warnings, r.warnings) {
+		for _, w := range warnings {
+			r.Log.Warn().Str("difference", w).Msg("the stream is not as configured")
+		}
 	}
-	r.ensured = true
+	r.ensured, r.warnings = time.Now(), warnings
 	return nil
 }
 
@@ -172,21 +204,27 @@ func (r *Relay) append(ctx context.Context, events []presence.Event) error {
 		r.cursor.StreamSeq += uint64(n)
 		r.told += n
 	}
+	r.unheard = len(events) - n
 	return err
 }
 
 // save remembers the cursor: at once when it speaks of another stream than the
 // one remembered, else now and then.
 func (r *Relay) save(ctx context.Context) {
-	if r.cursor == r.saved || r.cursor.Seq == 0 ||
-		r.cursor.StreamCreated.Equal(r.saved.StreamCreated) && time.Since(r.savedAt) < clock && ctx.Err() == nil {
-		return
+	if !r.cursor.StreamCreated.Equal(r.saved.StreamCreated) || time.Since(r.savedAt) >= clock || ctx.Err() != nil {
+		r.saveNow(ctx)
 	}
-	if err := r.Cursors.SaveCursor(context.WithoutCancel(ctx), r.cursor); err != nil {
-		r.Log.Warn().Err(err).Int64("seq", r.cursor.Seq).Msg("the cursor was not saved")
+}
+
+func (r *Relay) saveNow(ctx context.Context) {
+	if r.cursor == r.saved || r.cursor.Seq == 0 {
 		return
 	}
 	r.saved, r.savedAt = r.cursor, time.Now()
+	if err := r.Cursors.SaveCursor(context.WithoutCancel(ctx), r.cursor); err != nil {
+		r.Log.Warn().Err(err).Int64("seq", r.cursor.Seq).Msg("the cursor was not saved")
+		r.saved.Seq = -1 // none is: tried again in a while
+	}
 }
 
 func (r *Relay) report(ctx context.Context, err error) {
@@ -198,14 +236,26 @@ func (r *Relay) report(ctx context.Context, err error) {
 	}
 	if err == nil {
 		r.Behind(0, time.Time{})
-		return
+	} else if n, oldest, errLag := r.lag(ctx); errLag == nil {
+		r.Behind(n, oldest)
+	} // else the ledger is away too, which others report
+}
+
+// lag is what the stream lacks behind the end of the last round or, before the
+// first, behind the cursor that is remembered.
+func (r *Relay) lag(ctx context.Context) (events int64, oldest time.Time, err error) {
+	from := r.cursor
+	if from.StreamCreated.IsZero() {
+		if from, err = r.Cursors.Cursor(ctx); err != nil {
+			return 0, oldest, err
+		}
 	}
-	newest, errNewest := r.Ledger.Newest(ctx)
-	untold, errUntold := r.Ledger.After(ctx, r.cursor, 1)
-	if errNewest != nil || errUntold != nil || len(untold) == 0 {
-		return // the ledger is away too, which others report
+	untold, err := r.Ledger.After(ctx, from, 1)
+	if err != nil || len(untold) == 0 {
+		return 0, oldest, err
 	}
-	r.Behind(newest-r.cursor.Seq, untold[0].ObservedAt)
+	newest, err := r.Ledger.Newest(ctx)
+	return newest - untold[0].Seq + 1, untold[0].ObservedAt, err
 }
 
 func wait(ctx context.Context, d time.Duration) {
