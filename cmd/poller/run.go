@@ -79,7 +79,7 @@ func (p *parts) close() error {
 
 // daemon runs the whole program until ctx ends, which is no error, or until
 // something breaks that no waiting mends. started, when not nil, is called when
-// everything runs.
+// everything runs but the polling, which begins when it returns.
 func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, started func(*parts)) (err error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -98,13 +98,13 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 		fail(err)
 		return asked(ctx, err)
 	}
+	if started != nil {
+		started(p)
+	}
 	for _, a := range p.apps {
 		running.Go(func() { a.hold(ctx) })
 	}
 	running.Go(func() { p.maintain(ctx) })
-	if started != nil {
-		started(p)
-	}
 	<-ctx.Done()
 	log.Info().Msg("stopping")
 	return asked(ctx, context.Cause(ctx))
