@@ -17,11 +17,23 @@ const maxBody = 1 << 20
 
 // wireReply is the JSON of a reply. Lists may be null, absent or empty.
 type wireReply struct {
-	Code      *int64          `json:"Code"`
-	Message   string          `json:"Message"`
-	RequestID json.RawMessage `json:"RequestId"`
-	Result    []wireResult    `json:"Result"`
-	ErrorList []wireError     `json:"ErrorList"`
+	Code      *int64           `json:"Code"`
+	Message   string           `json:"Message"`
+	RequestID json.RawMessage  `json:"RequestId"`
+	Result    once[wireResult] `json:"Result"`
+	ErrorList once[wireError]  `json:"ErrorList"`
+}
+
+// once is a list that may not come twice: encoding/json would write the second
+// over the first, and leave in it what the second does not say.
+type once[T any] []T
+
+// UnmarshalJSON reads the list; a second one is an error.
+func (l *once[T]) UnmarshalJSON(text []byte) error {
+	if *l != nil {
+		return errors.New("a list twice")
+	}
+	return json.Unmarshal(text, (*[]T)(l))
 }
 
 type wireResult struct {
