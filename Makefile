@@ -22,7 +22,7 @@ build:
 test: vet
 	@scripts/need-postgres
 	@scripts/need-cc
-	CGO_ENABLED=1 go test -race -timeout 10m ./...
+	CGO_ENABLED=1 go test -race -parallel 8 -timeout 14m ./...
 
 ## vet: what the compiler's own checks find, and gofmt
 vet:
