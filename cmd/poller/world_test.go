@@ -200,6 +200,19 @@ func (p *process) logged(message string) (n int) {
 	return n
 }
 
+// field returns a field of the newest log line with a message, "" for none.
+func (p *process) field(message, name string) (value string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.lines {
+		fields := map[string]any{}
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
+			value = fmt.Sprint(fields[name])
+		}
+	}
+	return value
+}
+
 // ended waits for the end and returns the exit code, -1 for a signal.
 func (p *process) ended() int {
 	p.w.t.Helper()

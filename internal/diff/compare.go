@@ -12,11 +12,10 @@ import (
 func (m *Memory) Observe(a presence.Answer, sweep int64) {
 	asked := a.AskedAt.UnixMicro()
 	for _, o := range a.Observations {
-		slot, ok := m.slots[o.User.ID]
-		if !ok || o.Status == presence.Unknown {
+		r := m.find(o.User.ID)
+		if r == nil || o.Status == presence.Unknown {
 			continue
 		}
-		r := m.at(slot)
 		if kind, changed := presence.KindOf(r.status, o.Status); changed {
 			m.note(r, kind, o.Status, o.Detail, a.At, sweep)
 			m.put(r, presence.State{Since: a.At, ObservedAt: a.At, AskedAt: a.AskedAt, Watched: true})
@@ -37,8 +36,7 @@ func (m *Memory) remove(r *record, at time.Time, sweep int64) {
 		s = presence.State{Since: at, ObservedAt: at, AskedAt: at}
 	}
 	m.put(r, s)
-	slot := m.slots[r.id]
-	delete(m.slots, r.id)
+	slot := m.unlink(r.id)
 	*r = record{}
 	m.free = append(m.free, slot)
 }

@@ -3,7 +3,7 @@
 // library of the bitmaps.
 //
 // [Memory] holds the last known state of every watched user of one app, in
-// about 120 bytes a user, ids included. Its invariants:
+// about 75 bytes a user, ids included. Its invariants:
 //
 //   - A miss changes nothing: only an observation or a removal does.
 //   - Applying the transitions to the old states gives the new ones, for
@@ -29,7 +29,7 @@ const pageSize = 4096
 // Memory is the last known state of the watched users of one app. One goroutine
 // owns it; [Memory.Users] says what another one may do meanwhile.
 type Memory struct {
-	slots map[string]uint32
+	index index
 	pages [][]record
 	free  []uint32
 	top   uint32 // slots in use or free
@@ -53,11 +53,11 @@ type record struct {
 
 // New returns an empty memory of an app whose newest event is lastSeq.
 func New(lastSeq int64) *Memory {
-	return &Memory{slots: map[string]uint32{}, lastSeq: lastSeq, states: map[uint32]presence.State{}}
+	return &Memory{index: newIndex(), lastSeq: lastSeq, states: map[uint32]presence.State{}}
 }
 
 // Len returns the number of users.
-func (m *Memory) Len() int { return len(m.slots) }
+func (m *Memory) Len() int { return m.index.count }
 
 // LastSeq returns the number of the newest event, those not yet taken included.
 func (m *Memory) LastSeq() int64 { return m.lastSeq }
@@ -67,11 +67,12 @@ func (m *Memory) LastSeq() int64 { return m.lastSeq }
 // known to have been in this state, zero for none. A user who is there already
 // is only marked.
 func (m *Memory) Add(s presence.State, seen time.Time) {
-	if slot, ok := m.slots[s.User.ID]; ok {
-		m.at(slot).mark = m.mark
+	if r := m.find(s.User.ID); r != nil {
+		r.mark = m.mark
 		return
 	}
-	r := m.at(m.newSlot(s.User.ID))
+	slot := m.newSlot()
+	r := m.at(slot)
 	*r = record{
 		id: s.User.ID, seq: s.LastSeq, no: s.User.No,
 		status: s.Status, detail: s.Detail, mark: m.mark,
@@ -79,6 +80,7 @@ func (m *Memory) Add(s presence.State, seen time.Time) {
 	if !seen.IsZero() {
 		r.seen = seen.UnixMicro()
 	}
+	m.link(slot)
 }
 
 // BeginWatchlist starts the reading of a watchlist: nobody is marked.
@@ -95,11 +97,12 @@ func (m *Memory) BeginWatchlist() {
 // Mark notes that the watchlist holds the id, and tells whether the user is
 // known; who is not has to be added.
 func (m *Memory) Mark(id []byte) (known bool) {
-	slot, known := m.slots[string(id)]
-	if known {
-		m.at(slot).mark = m.mark
+	r := m.find(string(id))
+	if r == nil {
+		return false
 	}
-	return known
+	r.mark = m.mark
+	return true
 }
 
 // EndWatchlist removes everybody who was not marked since [Memory.BeginWatchlist],
@@ -146,18 +149,17 @@ func (m *Memory) Pending() int { return len(m.pending) }
 
 func (m *Memory) at(slot uint32) *record { return &m.pages[slot/pageSize][slot%pageSize] }
 
-func (m *Memory) newSlot(id string) uint32 {
-	var slot uint32
+func (m *Memory) newSlot() uint32 {
 	if n := len(m.free); n > 0 {
-		slot, m.free = m.free[n-1], m.free[:n-1]
-	} else {
-		slot = m.top
-		m.top++
-		if slot%pageSize == 0 {
-			m.pages = append(m.pages, make([]record, pageSize))
-		}
+		slot := m.free[n-1]
+		m.free = m.free[:n-1]
+		return slot
 	}
-	m.slots[id] = slot
+	slot := m.top
+	m.top++
+	if slot%pageSize == 0 {
+		m.pages = append(m.pages, make([]record, pageSize))
+	}
 	return slot
 }
 

@@ -316,6 +316,32 @@ func FuzzTransitionsLeadFromOldToNew(f *testing.F) {
 	})
 }
 
+// The index against a map, at sizes at which it grows and wraps around.
+func TestIndex(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m, want := New(0), map[string]bool{}
+		for range rapid.IntRange(0, 300).Draw(t, "steps") {
+			id := fmt.Sprint(rapid.IntRange(1, 60).Draw(t, "id"))
+			if rapid.Bool().Draw(t, "add") {
+				m.Add(presence.State{User: presence.User{ID: id}}, time.Time{})
+				want[id] = true
+			} else if r := m.find(id); r != nil {
+				m.remove(r, at(0), 1)
+				delete(want, id)
+			}
+			for n := range 61 {
+				id := fmt.Sprint(n)
+				if r := m.find(id); (r != nil) != want[id] || r != nil && r.id != id {
+					t.Fatalf("find(%s) = %v, want it %t", id, r, want[id])
+				}
+			}
+			if m.Len() != len(want) {
+				t.Fatalf("Len = %d, want %d", m.Len(), len(want))
+			}
+		}
+	})
+}
+
 func TestBitmaps(t *testing.T) {
 	m := New(0)
 	var wantOnline, wantKnown []uint32

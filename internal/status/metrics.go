@@ -1,6 +1,7 @@
 package status
 
 import (
+	"regexp"
 	"runtime"
 	"strconv"
 	"sync"
@@ -19,12 +20,16 @@ type Metrics struct {
 	apps map[uint32]*App
 }
 
+// heapLive adds go_gc_heap_live_bytes: what a user costs shows there, and not in
+// the heap with its garbage.
+var heapLive = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)}
+
 // NewMetrics returns metrics that know the process, the Go runtime and the
 // version of the program, and no app yet.
 func NewMetrics(version string) *Metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		collectors.NewGoCollector(),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(heapLive)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
