@@ -1,14 +1,17 @@
 package budget_test
 
 import (
-	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,9 +25,11 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// busyEnv makes this test binary a process that does nothing but use the CPU
-// until its parent is gone.
-const busyEnv = "BUDGET_TEST_BUSY"
+// childEnv makes this test binary another process: one that does nothing but use
+// the CPU, or a simulated ZIM with these faults. Either ends with its standard
+// input. The server is a process of its own because what it tells is when
+// requests arrived, and in ours the Go scheduler would keep it from looking.
+const childEnv = "BUDGET_TEST_CHILD"
 
 const (
 	app    = 12345
@@ -33,33 +38,75 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(busyEnv) != "" {
-		var gone atomic.Bool
-		go func() {
-			_, _ = bufio.NewReader(os.Stdin).ReadByte() // ends with the parent
-			gone.Store(true)
-		}()
-		for !gone.Load() {
-			_ = gone.Load()
+	switch role, faults, _ := strings.Cut(os.Getenv(childEnv), " "); role {
+	case "busy":
+		spin()
+	case "simulator":
+		if err := simulate(faults); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
 		}
-		return
+	default:
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+}
+
+func spin() {
+	var gone atomic.Bool
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent
+		gone.Store(true)
+	}()
+	for !gone.Load() {
+		_ = gone.Load()
+	}
+}
+
+// simulate prints the addresses of the gateway and of the control interface.
+func simulate(text string) error {
+	faults, err := zimsim.ParseFaults(text)
+	if text != "" && err != nil {
+		return err
+	}
+	s := zimsim.New(zimsim.Config{Apps: []zimsim.AppConfig{{ID: app, Secret: secret, Rate: rate}}, Faults: faults, Seed: 1})
+	if err := s.Start(context.Background(), "127.0.0.1:0", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	fmt.Println(s.URL(), s.ControlURL())
+	_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent
+	s.Close()
+	return nil
+}
+
+// child starts this binary in another role, until the end of the test.
+func child(t testing.TB, role string) (output io.Reader) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0])
+	c.Env = append(os.Environ(), childEnv+"="+role)
+	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close() // tells the child
+		_ = c.Wait()   // killed or done, both are well
+	})
+	return out
 }
 
 // busy keeps the CPU busy in this process and in another until the end of the
 // test.
 func busy(t testing.TB) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), busyEnv+"=1")
-	stdin, err := child.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	child(t, "busy")
 	var gone atomic.Bool
 	var spinning sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -72,33 +119,29 @@ func busy(t testing.TB) {
 	t.Cleanup(func() {
 		gone.Store(true)
 		spinning.Wait()
-		_ = stdin.Close() // tells the child
-		_ = child.Wait()  // killed or done, both are well
 	})
 }
 
 // poller is a client with a real budget at a strict server.
 type poller struct {
-	server *zimsim.Server
-	client *zim.Client
-	limit  *budget.Limiter
-	users  []presence.User
+	control string
+	client  *zim.Client
+	limit   *budget.Limiter
+	users   []presence.User
 }
 
-func newPoller(t testing.TB, faults ...zimsim.Fault) *poller {
+func newPoller(t testing.TB, faults string) *poller {
 	t.Helper()
-	p := &poller{limit: budget.New(rate, nil), server: zimsim.New(zimsim.Config{
-		Apps: []zimsim.AppConfig{{ID: app, Secret: secret, Rate: rate}}, Faults: faults, Seed: 1,
-	})}
-	if err := p.server.Start(t.Context(), "127.0.0.1:0", ""); err != nil {
+	p := &poller{limit: budget.New(rate, nil)}
+	var gateway string
+	if _, err := fmt.Fscan(child(t, "simulator "+faults), &gateway, &p.control); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.server.Close)
 	for i := range 100_000 {
 		p.users = append(p.users, presence.User{No: uint32(i + 1), ID: fmt.Sprintf("u%d", i+1)})
 	}
 	client, err := zim.New(zim.Config{
-		BaseURL: p.server.URL(), AppID: app, Secret: secret, Rate: rate, BatchSize: 100, Timeout: 5 * time.Second,
+		BaseURL: gateway, AppID: app, Secret: secret, Rate: rate, BatchSize: 100, Timeout: 5 * time.Second,
 		Budget: p.limit, Log: zerolog.Nop(),
 	})
 	if err != nil {
@@ -129,11 +172,28 @@ func (p *poller) ask(t testing.TB, n int, most time.Duration) {
 	}
 }
 
+func (p *poller) stats(t testing.TB) (stats zimsim.Stats) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.control+"/stats", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&stats); err != nil {
+		t.Fatal(err)
+	}
+	return stats
+}
+
 // check wants no sliding second over the limit at the server, and as many
 // requests there as slots were spent.
 func (p *poller) check(t testing.TB, cut int) zimsim.Stats {
 	t.Helper()
-	stats := p.server.App(app).Stats()
+	stats := p.stats(t)
 	if stats.MostPerSecond > rate {
 		t.Errorf("%d requests in one second at the server, the limit is %d", stats.MostPerSecond, rate)
 	}
@@ -154,11 +214,7 @@ func (p *poller) check(t testing.TB, cut int) zimsim.Stats {
 // No sliding second at a real server holds more than the limit: after idling,
 // with crowds, with repetitions.
 func TestNoSlidingSecondOverTheLimitAtTheServer(t *testing.T) {
-	p := newPoller(t,
-		zimsim.Fault{Kind: zimsim.HTTPError, Probability: 0.1},
-		zimsim.Fault{Kind: zimsim.CutBody, Probability: 0.1},
-		zimsim.Fault{Kind: zimsim.Slow, Delay: 300 * time.Millisecond, Probability: 0.2},
-	)
+	p := newPoller(t, "http:503@0.1,cut_body@0.1,slow:300ms@0.2")
 	for _, crowd := range []int{100, 3000, 500, 4000} {
 		p.ask(t, crowd, time.Minute)
 		time.Sleep(400 * time.Millisecond) // the budget idles: this is what is tested
@@ -168,7 +224,7 @@ func TestNoSlidingSecondOverTheLimitAtTheServer(t *testing.T) {
 
 // Nor with the CPU busy, in this process and beside it.
 func TestNoSlidingSecondOverTheLimitWithTheCPUBusy(t *testing.T) {
-	p := newPoller(t, zimsim.Fault{Kind: zimsim.HTTPError, Probability: 0.1})
+	p := newPoller(t, "http:503@0.1")
 	busy(t)
 	p.ask(t, 100_000, 6*time.Second)
 	p.check(t, rate) // those that the end of the time cut off
@@ -178,7 +234,7 @@ func TestNoSlidingSecondOverTheLimitWithTheCPUBusy(t *testing.T) {
 func BenchmarkBudget(b *testing.B) {
 	for _, state := range []string{"idle", "busy"} {
 		b.Run(state, func(b *testing.B) {
-			p := newPoller(b)
+			p := newPoller(b, "")
 			if state == "busy" {
 				busy(b)
 			}
