@@ -79,8 +79,9 @@ type Relay struct {
 	warnings []string
 	cursor   presence.Cursor // where the last round ended; the zero value before
 	unheard  int             // events sent behind it without an ack: stored or not
-	saved    presence.Cursor
+	saved    presence.Cursor // the zero value when that is not known
 	savedAt  time.Time
+	savedOf  time.Time // creation of the stream that the saved cursor is of
 
 	told   int           // since the last line in the log
 	took   time.Duration // telling them
@@ -122,7 +123,8 @@ func (r *Relay) Run(ctx context.Context) {
 func (r *Relay) Drain(ctx context.Context) error {
 	err := r.drain(ctx)
 	r.log()
-	r.saveNow(ctx)
+	r.savedAt = time.Time{}
+	r.save(ctx)
 	return err
 }
 
@@ -158,6 +160,14 @@ func (r *Relay) round(ctx context.Context) error {
 		return err
 	}
 	r.cursor, r.unheard = cursor, 0
+	if !r.savedOf.Equal(cursor.StreamCreated) {
+		// What goes into a stream that is not remembered could not be counted
+		// when its end is gone.
+		if err := r.saveNow(ctx); err != nil {
+			return err
+		}
+		r.savedOf = cursor.StreamCreated
+	}
 	for {
 		events, err := r.Ledger.After(ctx, r.cursor, page)
 		if err != nil || len(events) == 0 {
@@ -208,23 +218,26 @@ func (r *Relay) append(ctx context.Context, events []presence.Event) error {
 	return err
 }
 
-// save remembers the cursor: at once when it speaks of another stream than the
-// one remembered, else now and then.
+// save remembers the cursor now and then.
 func (r *Relay) save(ctx context.Context) {
-	if !r.cursor.StreamCreated.Equal(r.saved.StreamCreated) || time.Since(r.savedAt) >= clock || ctx.Err() != nil {
-		r.saveNow(ctx)
+	if time.Since(r.savedAt) < clock && ctx.Err() == nil {
+		return
+	}
+	if err := r.saveNow(ctx); err != nil {
+		r.Log.Warn().Err(err).Int64("seq", r.cursor.Seq).Msg("the cursor was not saved")
 	}
 }
 
-func (r *Relay) saveNow(ctx context.Context) {
-	if r.cursor == r.saved || r.cursor.Seq == 0 {
-		return
+func (r *Relay) saveNow(ctx context.Context) error {
+	if r.cursor == r.saved {
+		return nil
 	}
-	r.saved, r.savedAt = r.cursor, time.Now()
+	r.saved, r.savedAt = presence.Cursor{}, time.Now() // not known, if it fails
 	if err := r.Cursors.SaveCursor(context.WithoutCancel(ctx), r.cursor); err != nil {
-		r.Log.Warn().Err(err).Int64("seq", r.cursor.Seq).Msg("the cursor was not saved")
-		r.saved.Seq = -1 // none is: tried again in a while
+		return err
 	}
+	r.saved = r.cursor
+	return nil
 }
 
 func (r *Relay) report(ctx context.Context, err error) {
