@@ -126,6 +126,32 @@ func TestLostAcks(t *testing.T) {
 	}
 }
 
+// Acks that were lost are accounted for when the end has been read.
+func TestLostAcksAndAForeignMessage(t *testing.T) {
+	w := newWorld()
+	w.commit(10)
+	w.cut = func(n int) (int, int) { return n, 4 }
+	w.fault = func(call string) (bool, error) {
+		if call == "append" {
+			return false, errFault
+		}
+		return true, nil
+	}
+	r := w.relay()
+	if err := r.Drain(t.Context()); err == nil {
+		t.Fatal("nothing was lost")
+	}
+	mustDrain(t, r) // there is nothing to append
+	w.fault = func(string) (bool, error) { return true, nil }
+	w.intrude()
+	w.deleteLast()
+	w.commit(3)
+	mustDrain(t, r)
+	if w.told() != 13 || w.broken != nil {
+		t.Errorf("told up to %d, want 13; %v", w.told(), w.broken)
+	}
+}
+
 // What is told in one go is told in pages.
 func TestPages(t *testing.T) {
 	w, _ := drained(t, 2*page+1)
