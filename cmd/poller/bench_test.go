@@ -18,7 +18,7 @@ import (
 // prints what an unchanged user costs it. It takes most of a minute.
 func BenchmarkWholeProgram(b *testing.B) {
 	const users = 200_000
-	w := newWorld(b, "POLLER_ZIM_RATE=100000", "POLLER_HTTP_LISTEN=127.0.0.1:0")
+	w := newWorld(b, "POLLER_ZIM_RATE=10000", "POLLER_HTTP_LISTEN=127.0.0.1:0")
 	w.zim.SetRate(-1)
 	w.env = append(w.env, "GOGC=10") // so that even an empty daemon collects
 	empty := w.start("run")
