@@ -55,7 +55,7 @@ func (c *demoCmd) Run(ctx context.Context, g *globals) error {
 		http:       demoHTTP,
 	}
 	if file, ok := g.Stdout.(*os.File); ok && !c.Plain && term.IsTerminal(int(file.Fd())) {
-		return show.onScreen(ctx, file, g.Environ)
+		return show.onScreen(ctx, file, tea.WithEnvironment(g.Environ))
 	}
 	return show.inLines(ctx, g.Stdout, g.Stderr)
 }
@@ -90,10 +90,11 @@ func (s *show) inLines(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 // onScreen shows in the live view, until ctx ends or the viewer quits.
-func (s *show) onScreen(ctx context.Context, out *os.File, environ []string) error {
+// The signals have their owner already, who ends ctx.
+func (s *show) onScreen(ctx context.Context, out io.Writer, options ...tea.ProgramOption) error {
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
-	program := tea.NewProgram(newScreen(quit), tea.WithOutput(out), tea.WithEnvironment(environ), tea.WithoutSignalHandler())
+	program := tea.NewProgram(newScreen(quit), append(options, tea.WithOutput(out), tea.WithoutSignalHandler())...)
 	ended := make(chan error, 1)
 	go func() {
 		stop := s.news.deliver(frameEvery, func(n news) { program.Send(n) })

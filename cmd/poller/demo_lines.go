@@ -45,9 +45,10 @@ func (l *demoLines) printf(format string, args ...any) {
 func (l *demoLines) addresses(b bill) {
 	l.printf("poller demo: %s\n", aboutText(b))
 	l.printf("it ignores the configuration file and POLLER_ variables, and leaves nothing behind; Ctrl-C ends it\n")
-	l.printf("zim        %s (simulated), app %d\n", b.ZIM, b.App)
+	l.printf("zim        %s (simulated)\n", b.ZIM)
 	l.printf("events     %s\n", commandLine(b.Subscribe))
 	l.printf("database   %s\n", commandLine(b.Query))
+	l.printf("dsn        %s\n", b.DSN)
 	l.printf("metrics    %s\n\n", b.Metrics)
 }
 

@@ -25,7 +25,9 @@ type screen struct {
 	stopping      bool
 }
 
-func newScreen(quit func()) screen { return screen{quit: quit, look: newLook(true)} }
+func newScreen(quit func()) screen {
+	return screen{quit: quit, look: newLook(true), news: news{Step: "up"}}
+}
 
 // Init asks for the background, light or dark.
 func (s screen) Init() tea.Cmd { return tea.RequestBackgroundColor }

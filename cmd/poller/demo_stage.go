@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
-	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/rs/zerolog"
 
@@ -117,7 +119,7 @@ type bill struct {
 	// Subscribe and Query are commands for another terminal, in words between
 	// which a line may be broken.
 	Subscribe, Query []string
-	Metrics          string
+	DSN, Metrics     string
 	Clock            func(time.Time) time.Duration // time of the simulated day
 }
 
@@ -126,7 +128,8 @@ func (s *stage) bill(cfg config, schedule poll.Schedule, living zimsim.Living) b
 		App: demoApp, Users: living.Users, Speed: living.Speed, Schedule: demoSchedule, Rate: demoRate, Due: schedule,
 		ZIM:       s.sim.URL(),
 		Subscribe: []string{"nats sub -s " + s.nats.URL(), "'presence.v1.*.online.>'"},
-		Query:     []string{`psql "` + s.conninfo() + `"`, "-c 'select status, count(*) from presence group by 1'"},
+		Query:     []string{"psql " + connectionWord(s.postgres.DSN()), "-c 'select status, count(*) from presence group by 1'"},
+		DSN:       s.postgres.DSN(),
 		Metrics:   "http://" + cfg.HTTP.Listen + "/metrics",
 		Clock: func(now time.Time) time.Duration {
 			day := time.Duration(living.Hour*float64(time.Hour)) + time.Duration(float64(now.Sub(s.begun))*living.Speed)
@@ -135,9 +138,19 @@ func (s *stage) bill(cfg config, schedule poll.Schedule, living zimsim.Living) b
 	}
 }
 
-// conninfo is the DSN in the words of libpq, which are shorter than the URL and
-// need no escapes.
-func (s *stage) conninfo() string {
-	dir := filepath.Join(s.dir, "postgres")
-	return "host=" + dir + " user=poller dbname=poller"
+// connectionWord names a database to psql: in the words of libpq, which are
+// short enough for a narrow terminal, or by the URL where a shell or libpq would
+// need quotes in them.
+func connectionWord(dsn string) string {
+	plain := func(r rune) bool {
+		return r < 0x80 && (r == '/' || r == '.' || r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r))
+	}
+	u, err := url.Parse(dsn)
+	if err == nil && u.Query().Get("port") == "5432" {
+		host, name := u.Query().Get("host"), strings.TrimPrefix(u.Path, "/")
+		if host != "" && strings.IndexFunc(host+name+u.User.Username(), func(r rune) bool { return !plain(r) }) < 0 {
+			return fmt.Sprintf(`"host=%s user=%s dbname=%s"`, host, u.User.Username(), name)
+		}
+	}
+	return "'" + dsn + "'"
 }

@@ -17,8 +17,8 @@ const wideEvent = 100
 
 // aboutText says what the demo plays, without saying where.
 func aboutText(b bill) string {
-	return fmt.Sprintf("%s simulated users at %gx real time, swept %s, %d requests a second at most",
-		thousands(b.Users), b.Speed, b.Schedule, b.Rate)
+	return fmt.Sprintf("app %d, %s users at %gx real time, %s, %d requests a second",
+		b.App, thousands(b.Users), b.Speed, b.Schedule, b.Rate)
 }
 
 // commandLine is a command in one line.
@@ -43,7 +43,7 @@ func commandLines(words []string, width int) []string {
 	return lines
 }
 
-// eventText is one event in a line without colour. The kind stands at kindAt.
+// eventText is one event in a line without colour.
 func eventText(e heardEvent, width int) string {
 	return e.At.Local().Format(clockFormat) + "  " + fmt.Sprintf("%-8s", e.Kind) + "  " + eventDetails(e, width)
 }
@@ -66,7 +66,7 @@ func whenText(e heardEvent) string {
 	if e.After.IsZero() {
 		return "first answer: " + e.To.String()
 	}
-	return fmt.Sprintf("within %s before", seconds(e.ObservedAt.Sub(e.After)))
+	return fmt.Sprintf("in the %s before", seconds(e.ObservedAt.Sub(e.After)))
 }
 
 // endedText says what a sweep has come to.
@@ -86,7 +86,7 @@ func partingText(n news) string {
 	for _, count := range n.Told.Events {
 		events += count
 	}
-	return fmt.Sprintf("poller demo: %s sweeps, %s requests, at most %d in a second, %s events; all is stopped and removed",
+	return fmt.Sprintf("poller demo: sweeps %s, requests %s (at most %d in a second), events %s; all is stopped and removed",
 		thousands(n.Sweeps), thousands(n.Budget.Requests), n.Budget.Most, thousands(events))
 }
 

@@ -34,24 +34,30 @@ func (s screen) draw() string {
 		lines = append(lines, "", "starting "+s.news.Step+" …")
 	} else {
 		lines = append(lines, s.standing()...)
+		lines = append(lines, s.live(s.height-1-len(lines))...)
 	}
-	last, hints := s.lastLine(), s.hints()
-	room := s.height - len(lines) - 2 // a rule, and the last line
-	if room < len(hints)+fewest {
-		hints = nil
+	for len(lines) < s.height-1 {
+		lines = append(lines, "")
 	}
-	room -= len(hints)
-	if room > 0 {
-		lines = append(lines, s.rule("events, as a subscriber of presence.v1.> gets them"))
-		lines = append(lines, s.events(room)...)
-	}
-	lines = append(lines, hints...)
-	lines = lines[:min(len(lines), s.height-1)]
-	lines = append(lines, last)
+	lines = append(lines[:s.height-1], s.lastLine())
 	for i, line := range lines {
 		lines[i] = ansi.Truncate(line, s.width, "…")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// live is the events and, where there is room for both, the hints.
+func (s screen) live(room int) []string {
+	hints := s.hints()
+	if room < 1+fewest+len(hints) {
+		hints = nil
+	}
+	room -= 1 + len(hints)
+	if room < 1 {
+		return nil
+	}
+	lines := append([]string{s.rule("events, as a subscriber of presence.v1.> gets them")}, s.events(room)...)
+	return append(lines, hints...)
 }
 
 func (s screen) title() []string {
@@ -61,7 +67,7 @@ func (s screen) title() []string {
 		return []string{title}
 	}
 	return []string{
-		s.sides(title, s.look.dim.Render("there it is "+clockText(b.Clock(s.now)))),
+		s.sides(title, s.look.dim.Render("simulated time "+clockText(b.Clock(s.now)))),
 		s.look.dim.Render(aboutText(b)),
 	}
 }
@@ -119,10 +125,15 @@ func (s screen) sweepLine(width int) string {
 		part = float64(done) / float64(w.Watched)
 	}
 	text := fmt.Sprintf("#%d  %s of %s", w.Number, thousands(w.Seen), thousands(w.Watched))
-	if w.Missed > 0 {
+	switch {
+	case !w.Finished.IsZero() && !w.Complete:
+		return s.label("sweep") + s.look.bar(float64(w.Seen)/float64(max(1, w.Watched)), width) + "  " + text + ", broken off"
+	case w.Missed > 0:
 		text += s.look.warn.Render(fmt.Sprintf(", %s missed", thousands(w.Missed)))
 	}
-	text += fmt.Sprintf(", %s/s", thousands(int(rate)))
+	if w.Finished.IsZero() || s.width >= wideEvent {
+		text += fmt.Sprintf(", %s/s", thousands(int(rate)))
+	}
 	if !w.Finished.IsZero() {
 		text += ", next in " + seconds(s.news.Bill.Due.Next(w.Started).Sub(s.now))
 	}
@@ -145,9 +156,6 @@ func (s screen) events(room int) []string {
 // hints are how to look on from elsewhere.
 func (s screen) hints() []string {
 	b := s.news.Bill
-	if b.App == 0 {
-		return nil
-	}
 	lines := []string{s.rule("from another terminal")}
 	for _, words := range [][]string{b.Subscribe, b.Query, {b.Metrics}} {
 		lines = append(lines, commandLines(words, s.width)...)
