@@ -83,7 +83,13 @@ func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(httptrace.WroteRequestInfo) { sent() },
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			if conn.http2 {
+				sent()
+			} else {
+				conn.wire.afterWrite(sent)
+			}
+		},
 	})
 	resp, err := conn.RoundTrip(c.request(batch, time.Now()).WithContext(ctx))
 	if err != nil {

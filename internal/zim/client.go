@@ -134,7 +134,7 @@ func transport(cfg Config) *http.Transport {
 	protocols.SetHTTP2(true)
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: cfg.Timeout, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:           dialWire(&net.Dialer{Timeout: cfg.Timeout, KeepAlive: 15 * time.Second}),
 		TLSClientConfig:       cfg.TLS,
 		TLSHandshakeTimeout:   cfg.Timeout,
 		ResponseHeaderTimeout: cfg.Timeout,

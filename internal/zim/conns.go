@@ -2,8 +2,10 @@ package zim
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"sync"
@@ -28,7 +30,9 @@ type conns struct {
 
 type conn struct {
 	*http.ClientConn
-	used time.Time // guarded by the mu of conns
+	wire  *wire
+	http2 bool
+	used  time.Time // guarded by the mu of conns
 }
 
 func newConns(target *url.URL, transport *http.Transport) *conns {
@@ -60,6 +64,10 @@ func (p *conns) reserve(ctx context.Context) (*conn, error) {
 	if c := p.reserveOpen(time.Now()); c != nil {
 		return c, nil
 	}
+	c := &conn{wire: &wire{}, used: time.Now()}
+	ctx = httptrace.WithClientTrace(context.WithValue(ctx, wireKey{}, c.wire), &httptrace.ClientTrace{
+		TLSHandshakeDone: func(s tls.ConnectionState, _ error) { c.http2 = s.NegotiatedProtocol == "h2" },
+	})
 	cc, err := p.transport.NewClientConn(ctx, p.scheme, p.addr)
 	if err != nil {
 		return nil, err
@@ -70,7 +78,7 @@ func (p *conns) reserve(ctx context.Context) (*conn, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := &conn{cc, time.Now()}
+	c.ClientConn = cc
 	p.open = append(p.open, c)
 	return c, nil
 }

@@ -404,3 +404,29 @@ func TestEndlessReply(t *testing.T) {
 		t.Errorf("%d observed of a reply without an end, after %d requests", len(out.observed), sent.Load())
 	}
 }
+
+// The budget is told that a request has been sent when it has, and not when it
+// has been answered; over each protocol.
+func TestSentIsToldBetweenWritingAndTheAnswer(t *testing.T) {
+	for name, c := range map[string]zimsim.Config{"clear": {}, "TLS": {TLS: true, HTTP1: true}, "HTTP/2": {TLS: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.Faults = []zimsim.Fault{{Kind: zimsim.Hang}}
+			users := numbered(300)
+			s := simulator(t, c, users)
+			r := newRig(t, s.URL(), secure(s))
+			finished := make(chan outcome)
+			go func() { finished <- r.ask(t.Context(), users) }()
+			for taken, held := 0, 0; taken < 3 || held > 0; taken, held, _ = r.slots.books() {
+				time.Sleep(time.Millisecond)
+			}
+			if n := s.App(0).Stats().Answers; n != 0 {
+				t.Errorf("%d answers before the faults were cleared", n)
+			}
+			s.ClearFaults()
+			if out := <-finished; len(out.observed) != 300 {
+				t.Errorf("%d observed, want 300", len(out.observed))
+			}
+		})
+	}
+}
