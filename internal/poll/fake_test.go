@@ -77,12 +77,12 @@ func (b *book) breach(format string, args ...any) {
 
 // enter notes a call and asks what becomes of it.
 func (b *book) enter(ctx context.Context, call string) (applied bool, err error) {
-	if ctx.Err() != nil {
-		b.breach("%s is broken off: %w", call, ctx.Err())
-	}
 	applied, err = b.fault(call)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if ctx.Err() != nil {
+		b.breach("%s is broken off: %w", call, ctx.Err())
+	}
 	b.calls = append(b.calls, call)
 	return applied, err
 }

@@ -165,9 +165,10 @@ func TestNaturalBatching(t *testing.T) {
 	for _, c := range []struct {
 		users, batch int
 		want         []int // events of each commit
+		gathered     []int // answered by then
 	}{
-		{21, 1, []int{1, 20}},
-		{12_000, 200, []int{200, commitAtMost, commitAtMost, 1800}},
+		{21, 1, []int{1, 20}, []int{1, 21}},
+		{12_000, 200, []int{200, commitAtMost, commitAtMost, 1800}, []int{200, 5200, 10_200, 12_000}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBook()
@@ -190,7 +191,12 @@ func TestNaturalBatching(t *testing.T) {
 			}
 			r := recorder(t, newList(names(c.users)...), z, b)
 			var took []time.Duration
-			r.Committed = func(_ presence.Changes, d time.Duration) { took = append(took, d) }
+			var gathered []int
+			seen := 0
+			r.Progress = func(r Report) { seen = r.Seen }
+			r.Committed = func(_ presence.Changes, d time.Duration) {
+				took, gathered = append(took, d), append(gathered, seen)
+			}
 			done := make(chan Report)
 			go func() {
 				report, err := r.Sweep(t.Context())
@@ -211,6 +217,9 @@ func TestNaturalBatching(t *testing.T) {
 			}
 			if !slices.Equal(got, c.want) || len(took) != len(got) || took[0] != 3*time.Second {
 				t.Errorf("commits of %v events, taking %v; want %v, the first 3s", got, took, c.want)
+			}
+			if !slices.Equal(gathered, c.gathered) {
+				t.Errorf("answered at each commit: %v, want %v", gathered, c.gathered)
 			}
 		})
 	}
