@@ -98,6 +98,7 @@ func (a *app) hold(ctx context.Context) {
 		}
 		err = a.term(ctx, lease, func(ctx context.Context, r *poll.Recorder) error { return r.Run(ctx) })
 		if ctx.Err() != nil {
+			a.log.Info().AnErr("cause", err).Msg("stopped")
 			return
 		}
 		a.log.Warn().Err(err).Msg("the term has ended; going for the lease again")

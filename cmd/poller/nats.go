@@ -33,7 +33,8 @@ func openNATS(ctx context.Context, cfg config, log zerolog.Logger) (*bus, error)
 	}
 	conn, err := stream.Connect(stream.Options{
 		URL: b.url, Name: "poller", Creds: cfg.NATS.Creds,
-		CA: cfg.NATS.TLS.CA, Cert: cfg.NATS.TLS.Cert, Key: cfg.NATS.TLS.Key, Log: log,
+		CA: cfg.NATS.TLS.CA, Cert: cfg.NATS.TLS.Cert, Key: cfg.NATS.TLS.Key,
+		HandshakeFirst: cfg.NATS.TLS.HandshakeFirst, Log: log,
 	})
 	if err != nil {
 		_ = b.Close() // the first error says what is wrong

@@ -22,8 +22,8 @@ const drainTimeout = 5 * time.Second
 //
 //	work ends ─→ relay stops ─→ last drain, if the lease is still ours ─→ release
 //
-// work's context ends with ctx or with the lease. The error is that of work, of
-// the load, or of the last drain, in this order.
+// work's context ends with ctx or with the lease. The error is that of the load,
+// or those of work and of the last drain.
 func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.Context, *poll.Recorder) error) (err error) {
 	a.holder.lease.Store(lease)
 	defer func() {
@@ -49,15 +49,25 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 
 	recorder := a.recorder(lease, memory)
 	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return recorder.Overdue(now, overdueAfter) })
-	defer a.checks.Remove(a.check("sweep"))
+	defer a.dropChecks()
 	err = work(held, recorder)
 
 	stopRelay()
 	relayed.Wait()
-	if drained := a.lastDrain(telling, r); err == nil || errors.Is(err, context.Canceled) {
-		err = drained
+	if errors.Is(err, poll.ErrTermOver) || errors.Is(err, ledger.ErrLeaseLost) {
+		return err // another term follows, and drains first
+	}
+	if drained := a.lastDrain(telling, r); drained != nil {
+		return errors.Join(err, drained)
 	}
 	return err
+}
+
+// dropChecks takes back what only the holder of the lease can judge.
+func (a *app) dropChecks() {
+	for _, subject := range []string{"sweep", "stream", "zim"} {
+		a.checks.Remove(a.check(subject))
+	}
 }
 
 // load brings the state into memory. The partitions are seen to on the way,

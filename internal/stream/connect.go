@@ -25,6 +25,8 @@ type Options struct {
 	// CA, Cert and Key are paths of PEM files; each may be empty, but Cert and Key
 	// go together. They are read again for each connection.
 	CA, Cert, Key string
+	// HandshakeFirst speaks TLS from the first byte, to servers that are set up so.
+	HandshakeFirst bool
 	// Log hears of the connection's changes.
 	Log zerolog.Logger
 }
@@ -119,6 +121,9 @@ func (o Options) files() (options []nats.Option, err error) {
 			return nil, fmt.Errorf("nats client certificate: %w", err)
 		}
 		options = append(options, nats.ClientCert(o.Cert, o.Key))
+	}
+	if o.HandshakeFirst {
+		options = append(options, nats.TLSHandshakeFirst())
 	}
 	return options, nil
 }
