@@ -189,6 +189,7 @@ func must(t *testing.T, err error) {
 // 5,000 events, while NATS is away, and comes back, and is restarted in the
 // middle of an append: all of them once, in order.
 func TestOutagesOfNATS(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	defer run(h.relay())()
 	for range 10 {
@@ -215,6 +216,7 @@ func TestOutagesOfNATS(t *testing.T) {
 
 // A wake-up that does not come is made good by the clock.
 func TestNobodyWakesIt(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	defer run(h.relay())()
 	<-h.well
@@ -226,6 +228,7 @@ func TestNobodyWakesIt(t *testing.T) {
 // Ends that cannot be read, before the same relay and before a new one, with the
 // server restarted in between.
 func TestEndsOfRealStreams(t *testing.T) {
+	t.Parallel()
 	name := stream.EventStreamName(app)
 	for _, c := range []struct {
 		what   string
@@ -244,6 +247,7 @@ func TestEndsOfRealStreams(t *testing.T) {
 	} {
 		for _, restarted := range []bool{false, true} {
 			t.Run(c.what, func(t *testing.T) {
+				t.Parallel()
 				h := newHouse(t)
 				h.commit()
 				r := h.relay()
@@ -265,6 +269,7 @@ func TestEndsOfRealStreams(t *testing.T) {
 // A new app's relay remembers the stream before it has told anything, and an
 // empty ledger is no fault.
 func TestNothingToTell(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	must(t, h.relay().Drain(t.Context()))
 	c, err := h.book.Cursor(t.Context())

@@ -11,7 +11,10 @@
 // The stream is its own cursor. Live, catching up after an outage, and recovery
 // after a crash are this one loop: what the stream's end says has been told has
 // been told. Each publish names the message that it has to follow, so that the
-// stream stays a prefix of the ledger whoever else publishes.
+// stream stays a prefix of the ledger whoever else publishes. Where the end
+// cannot be read, because it has expired or was deleted, the cursor that the
+// ledger remembers says how far the stream had come; it is written before the
+// first event goes into a stream, so that there is none that it does not know.
 package relay
 
 import (
