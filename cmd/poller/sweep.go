@@ -14,7 +14,8 @@ type sweepCmd struct {
 }
 
 // Run sweeps once, tells what changed, and says what it saw. It is refused while
-// another process holds the lease of the app.
+// another process holds the lease of the app. Asked to stop, it tells what it has
+// seen so far.
 func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 	cfg, err := g.load(needAll)
 	if err != nil {
@@ -50,7 +51,7 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 	})
 	line.end()
 	if err != nil {
-		return err
+		return asked(ctx, err)
 	}
 	_, err = fmt.Fprintf(g.Stdout, "sweep %d: watched %d, seen %d, missed %d, transitions %d, requests %d, seq %d\n",
 		report.Sweep, report.Watched, report.Seen, report.MissedTotal(), report.Transitions, report.Requests, report.Seq)
