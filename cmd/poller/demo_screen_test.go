@@ -125,6 +125,17 @@ func TestScreenOfAnySize(t *testing.T) {
 	}
 }
 
+// TestScreenPrefersEvents to hints where there is no room for both.
+func TestScreenPrefersEvents(t *testing.T) {
+	for height, hints := range map[int]bool{24: true, 19: true, 18: false, 12: false} {
+		text := drawn(t, after(t, newScreen(func() {}), tea.WindowSizeMsg{Width: 80, Height: height}, demoNews(t)))
+		wantAll(t, text, "user-000011", "q or Ctrl-C")
+		if got := strings.Contains(text, "nats sub"); got != hints {
+			t.Errorf("on %d lines: hints shown %t, want %t:\n%s", height, got, hints, text)
+		}
+	}
+}
+
 func TestScreenTellsWhatIsUp(t *testing.T) {
 	size := tea.WindowSizeMsg{Width: 80, Height: 24}
 	s := after(t, newScreen(func() {}), size, news{Step: "a private Postgres"})
@@ -191,7 +202,7 @@ func TestBarAndSpark(t *testing.T) {
 	for _, c := range []struct {
 		part float64
 		want string
-	}{{-1, "────"}, {0, "────"}, {0.5, "██──"}, {0.53125, "██▏─"}, {1, "████"}, {7, "████"}} {
+	}{{-1, "────"}, {0, "────"}, {0.5, "██──"}, {0.53125, "██▏─"}, {0.71875, "██▉─"}, {1, "████"}, {7, "████"}} {
 		if got := ansi.Strip(l.bar(c.part, 4)); got != c.want {
 			t.Errorf("bar of %g: got %s, want %s", c.part, got, c.want)
 		}
