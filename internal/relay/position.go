@@ -126,9 +126,13 @@ func (r *Relay) recorded(ctx context.Context, c presence.Cursor) (presence.Curso
 	return c, err
 }
 
-// follows checks that events continue behind seq without a gap: rows that were
-// deleted by hand must not be told as if nothing were missing.
-func follows(seq int64, events []presence.Event) error {
+// follows checks that events continue behind seq without a gap, and that there
+// are some up to newest: rows that were deleted by hand, or are hidden by a
+// time, must not be passed over as if nothing were missing.
+func follows(seq int64, events []presence.Event, newest int64) error {
+	if len(events) == 0 && seq < newest {
+		return fmt.Errorf("the ledger counts %d events and has none behind %d: rows are missing", newest, seq)
+	}
 	for i := range events {
 		seq++
 		if events[i].Seq != seq {

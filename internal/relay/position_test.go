@@ -84,6 +84,19 @@ func TestContradictions(t *testing.T) {
 			"the ledger has event 13 where 12 has to follow", func(w *world) { restore(w, 13) },
 		},
 		{
+			"all further rows are missing", func(w *world) { delete(w.rows, 11); delete(w.rows, 12); delete(w.rows, 13) },
+			"the ledger counts 13 events and has none behind 10", func(w *world) { restore(w, 13) },
+		},
+		{
+			"rows are hidden by their time",
+			func(w *world) {
+				for seq := int64(11); seq <= 13; seq++ {
+					at(w, seq, func(e *presence.Event) { e.RecordedAt = start })
+				}
+			},
+			"the ledger counts 13 events and has none behind 10", func(w *world) { restore(w, 13) },
+		},
+		{
 			"somebody else's message", func(w *world) { w.intrude() },
 			errForeign.Error(), func(w *world) { w.deleteLast() },
 		},

@@ -171,12 +171,16 @@ func (r *Relay) round(ctx context.Context) error {
 		}
 		r.savedOf = cursor.StreamCreated
 	}
+	newest, err := r.Ledger.Newest(ctx)
+	if err != nil {
+		return err
+	}
 	for {
 		events, err := r.Ledger.After(ctx, r.cursor, page)
-		if err != nil || len(events) == 0 {
+		if err != nil {
 			return err
 		}
-		if err := follows(r.cursor.Seq, events); err != nil {
+		if err := follows(r.cursor.Seq, events, newest); err != nil || len(events) == 0 {
 			return err
 		}
 		if err := r.append(ctx, events); err != nil {
