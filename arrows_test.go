@@ -61,7 +61,6 @@ var floorless = []string{"util", "utils", "common", "base", "helper", "helpers",
 // globals are the package-level variables that are neither errors nor embedded
 // nor constants in all but name, with the reason for each.
 var globals = map[string]string{
-	"internal/status.heapLive":        "a rule of the metrics library, which has no constants",
 	"internal/local/localtest.shared": "the process is the owner of the Postgres that its tests share",
 	"cmd/poller.version":              "set by the linker",
 }
