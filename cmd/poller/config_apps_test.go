@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -73,7 +74,8 @@ func TestChooseApp(t *testing.T) {
 		if got.AppID != test.want || (err == nil) != (test.want != 0) {
 			t.Errorf("%s: app %d, error %v, want %d", test.name, got.AppID, err, test.want)
 		}
-		if u, ok := err.(usageError); err != nil && (!ok || u.ExitCode() != exitUsage) {
+		var usage usageError
+		if err != nil && (!errors.As(err, &usage) || usage.ExitCode() != exitUsage) {
 			t.Errorf("%s: the error is a %T, want a usageError of exit code 2", test.name, err)
 		}
 	}

@@ -24,7 +24,7 @@ func (s secret) String() string {
 
 // GoString, Format, MarshalText (JSON, YAML) and MarshalYAML all show what String shows.
 func (s secret) GoString() string             { return s.String() }
-func (s secret) Format(w fmt.State, _ rune)   { io.WriteString(w, s.String()) }
+func (s secret) Format(w fmt.State, _ rune)   { _, _ = io.WriteString(w, s.String()) }
 func (s secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (s secret) MarshalYAML() (any, error)    { return s.String(), nil }
 
@@ -47,7 +47,7 @@ func (a address) String() string {
 
 // GoString, Format, MarshalText (JSON, YAML) and MarshalYAML all show what String shows.
 func (a address) GoString() string             { return a.String() }
-func (a address) Format(w fmt.State, _ rune)   { io.WriteString(w, a.String()) }
+func (a address) Format(w fmt.State, _ rune)   { _, _ = io.WriteString(w, a.String()) }
 func (a address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 func (a address) MarshalYAML() (any, error)    { return a.String(), nil }
 

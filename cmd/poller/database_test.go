@@ -60,7 +60,7 @@ func TestDatabaseLeavesNothingInItsSessions(t *testing.T) {
 
 // Without a database configured there is one under the data directory, which keeps what was written.
 func TestDatabaseEmbedded(t *testing.T) {
-	dir, err := os.MkdirTemp("", "poller-embedded-*")
+	dir, err := os.MkdirTemp("", "poller-embedded-*") //nolint:usetesting // t.TempDir is where the account of Postgres cannot pass
 	if err != nil {
 		t.Fatal(err)
 	}

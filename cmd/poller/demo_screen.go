@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -65,7 +66,7 @@ func (s screen) end() (tea.Model, tea.Cmd) {
 
 func (s screen) tell(n news, now time.Time) screen {
 	s.now, s.news = now, n
-	listed := append(s.listed[:len(s.listed):len(s.listed)], n.Heard...)
+	listed := slices.Concat(s.listed, n.Heard)
 	s.listed = listed[max(0, len(listed)-mostListed):]
 	if len(n.Warnings) > 0 {
 		s.warning = n.Warnings[len(n.Warnings)-1]

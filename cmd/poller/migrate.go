@@ -31,8 +31,8 @@ func (migrateCmd) Run(ctx context.Context, g *globals) (err error) {
 }
 
 // closing closes in a defer: its error counts when there was none before.
-func closing(err *error, close func() error) {
-	if closed := close(); *err == nil {
+func closing(err *error, closer func() error) {
+	if closed := closer(); *err == nil {
 		*err = closed
 	}
 }

@@ -52,8 +52,8 @@ func (p *progress) show(line func() string) {
 	}
 	p.told = now
 	if p.terminal {
-		const clear = "\r\x1b[K"
-		fmt.Fprint(p.out, clear+line())
+		const clearLine = "\r\x1b[K"
+		fmt.Fprint(p.out, clearLine+line())
 		p.open = true
 		return
 	}

@@ -20,14 +20,12 @@ type Metrics struct {
 	apps map[uint32]*App
 }
 
-// heapLive adds go_gc_heap_live_bytes: what a user costs shows there, and not in
-// the heap with its garbage.
-var heapLive = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)}
-
 // NewMetrics returns metrics that know the process, the Go runtime and the
 // version of the program, and no app yet.
 func NewMetrics(version string) *Metrics {
 	registry := prometheus.NewRegistry()
+	// What a user costs shows in the live heap, and not in the one with its garbage.
+	heapLive := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)}
 	registry.MustRegister(
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(heapLive)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

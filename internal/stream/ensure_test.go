@@ -18,7 +18,7 @@ func TestEnsureMakesWhatIsMissing(t *testing.T) {
 	for range 2 {
 		ensure(t, s)
 	}
-	events := config(eventStream(t, b).CachedInfo().Config)
+	events := eventStream(t, b).CachedInfo().Config
 	if events.Storage != jetstream.FileStorage || events.MaxAge != 720*time.Hour || events.Duplicates != 2*time.Minute ||
 		events.Discard != jetstream.DiscardNew || events.Replicas != 1 || !events.AllowDirect ||
 		!slices.Equal(events.Subjects, []string{"presence.v1.1234567890.*.*"}) {

@@ -79,7 +79,7 @@ func TestConnectionErrorsAreJudged(t *testing.T) {
 func wantKind(t *testing.T, what string, err, want error) {
 	t.Helper()
 	for _, kind := range []error{ErrSurprise, ErrMissing, ErrFull, ErrDenied, ErrTooLarge, ErrAltered} {
-		if got := errors.Is(err, kind); got != (kind == want) {
+		if got := errors.Is(err, kind); got != errors.Is(want, kind) {
 			t.Errorf("%s: %v is %q: %t", what, err, kind, got)
 		}
 	}

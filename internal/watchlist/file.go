@@ -107,7 +107,7 @@ func readCSV(in io.Reader, column string, yield func(Entry, error) bool) {
 		}
 		limited.left = mostRecord
 		if at < 0 {
-			header := false
+			var header bool
 			if at, header, err = columnOf(record, column); err != nil {
 				yield(Entry{}, err)
 				return

@@ -63,7 +63,7 @@ func TestUsersStopsAtErrorOfYield(t *testing.T) {
 		}
 		return nil
 	})
-	if err != enough || calls != 3 {
+	if !errors.Is(err, enough) || calls != 3 {
 		t.Errorf("Users = %v after %d calls, want %v after 3", err, calls, enough)
 	}
 	if got, _ := read(t, w, app); len(got) != 50_000 {
