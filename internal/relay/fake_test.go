@@ -181,13 +181,18 @@ func (w *world) Tail(ctx context.Context) (presence.Tail, error) {
 	}
 	last := w.messages[len(w.messages)-1]
 	if last.deleted {
+		for _, m := range w.messages {
+			if !m.deleted {
+				tail.Kept = max(tail.Kept, m.event.Seq)
+			}
+		}
 		return tail, nil
 	}
 	if last.event.Seq == 0 {
 		return presence.Tail{}, errForeign
 	}
 	data, err := last.event.Data()
-	tail.Found, tail.Seq, tail.ID, tail.Subject, tail.Data = true, last.event.Seq, last.event.ID(), last.event.Subject(), data
+	tail.Found, tail.Seq, tail.Kept, tail.ID, tail.Subject, tail.Data = true, last.event.Seq, last.event.Seq, last.event.ID(), last.event.Subject(), data
 	return tail, err
 }
 

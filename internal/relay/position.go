@@ -81,8 +81,9 @@ func same(row *presence.Event, tail *presence.Tail) error {
 //
 // Not so the message of somebody else that was removed again. This relay knows
 // how many events it has sent without hearing of them; what came beyond those
-// is not ours. A relay that has just started does not know, but that no event
-// is newer than the ledger.
+// is not ours. One that has just started does not know. As long as the stream
+// holds an event, it goes on behind that one or the cursor: should it have been
+// an event that was removed, it is told again, and none is passed over.
 func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cursor, error) {
 	known, unheard := r.cursor, int64(r.unheard)
 	if known.StreamCreated.IsZero() {
@@ -91,11 +92,17 @@ func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cu
 			return presence.Cursor{}, err
 		}
 		known, unheard = saved, math.MaxInt64
+		if tail.Kept > 0 {
+			unheard = 0
+		}
 	}
 	c := presence.Cursor{Seq: known.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created)}
 	switch {
 	case known.StreamCreated.Equal(c.StreamCreated):
 		c.Seq += min(int64(tail.StreamSeq)-int64(known.StreamSeq), unheard)
+		if tail.Kept > 0 {
+			c.Seq = max(c.Seq, tail.Kept)
+		}
 	case tail.StreamSeq != 0:
 		return presence.Cursor{}, &ContradictionError{0, "gone already, of a stream that is not the one remembered"}
 	}

@@ -146,7 +146,8 @@ func TestUnreadableEnds(t *testing.T) {
 	}{
 		{"expired", func(w *world) { w.expireAll() }, upTo(11, 13)},
 		{"last deleted", func(w *world) { w.deleteLast() }, upTo(11, 13)},
-		{"cursor behind", func(w *world) { w.cursor.Seq, w.cursor.StreamSeq = 4, 4; w.deleteLast() }, upTo(11, 13)},
+		{"cursor behind, expired", func(w *world) { w.cursor.Seq, w.cursor.StreamSeq = 4, 4; w.expireAll() }, upTo(11, 13)},
+		{"somebody else's removed", func(w *world) { w.intrude(); w.deleteLast() }, upTo(11, 13)},
 		{"rolled back, then deleted", func(w *world) { w.rollBack(4); w.deleteLast() }, upTo(7, 13)},
 		{"rolled back to nothing", func(w *world) { w.rollBack(10) }, upTo(1, 13)},
 		{"recreated", func(w *world) { w.recreate() }, upTo(11, 13)},
@@ -184,7 +185,7 @@ func TestEndsThatAreNotGuessed(t *testing.T) {
 			delete(w.rows, 10)
 			w.deleteLast()
 		}, "event 10, gone already, which the ledger does not have"},
-		"less than none": {func(w *world) { w.cursor.Seq, w.cursor.StreamSeq = 2, 20; w.deleteLast() }, "by the distance"},
+		"less than none": {func(w *world) { w.cursor.Seq, w.cursor.StreamSeq = 2, 20; w.expireAll() }, "by the distance"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, _ := drained(t, 10)

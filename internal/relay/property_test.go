@@ -81,10 +81,14 @@ func TestAlwaysARunOfTheLedger(t *testing.T) {
 			"drain":       func(*rapid.T) { r.drain() },
 			"drain again": func(*rapid.T) { r.drain() },
 			"restart":     func(*rapid.T) { r.relay = r.world.relay() },
-			"delete last": func(*rapid.T) { r.deleteLast() },
-			"expire":      func(*rapid.T) { r.expireAll() },
-			"roll back":   func(t *rapid.T) { r.rollBack(rapid.IntRange(1, 4).Draw(t, "messages")) },
-			"recreate":    func(*rapid.T) { r.recreate() },
+			"delete last": func(*rapid.T) {
+				if r.cursor.Seq >= r.told() { // else a new relay tells it again, rather than pass over another
+					r.deleteLast()
+				}
+			},
+			"expire":    func(*rapid.T) { r.expireAll() },
+			"roll back": func(t *rapid.T) { r.rollBack(rapid.IntRange(1, 4).Draw(t, "messages")) },
+			"recreate":  func(*rapid.T) { r.recreate() },
 		})
 		r.end()
 	})
