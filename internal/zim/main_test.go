@@ -2,6 +2,7 @@ package zim
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,10 @@ func TestMain(m *testing.M) {
 	if _, err := fmt.Sscan(os.Getenv(simulatorEnv), &users); err == nil {
 		simulate(users)
 		return
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil { // these tests wait more than they compute
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -1,7 +1,6 @@
 package zim
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,31 +8,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/zim-presence/poller/presence"
 )
 
 // maxBody bounds what is read of a reply; one about 100 users has 15 KB.
 const maxBody = 1 << 20
 
-// wireReply is the JSON of a reply. Lists may be null, absent or empty.
+// wireReply is the JSON of a reply. Lists may be null, absent or empty; a name
+// that comes twice, as a list or in an entry, makes the reply unreadable.
 type wireReply struct {
-	Code      *int64           `json:"Code"`
-	Message   string           `json:"Message"`
-	RequestID json.RawMessage  `json:"RequestId"`
-	Result    once[wireResult] `json:"Result"`
-	ErrorList once[wireError]  `json:"ErrorList"`
-}
-
-// once is a list that may not come twice: encoding/json would write the second
-// over the first, and leave in it what the second does not say.
-type once[T any] []T
-
-// UnmarshalJSON reads the list; a second one is an error.
-func (l *once[T]) UnmarshalJSON(text []byte) error {
-	if *l != nil {
-		return errors.New("a list twice")
-	}
-	return json.Unmarshal(text, (*[]T)(l))
+	Code      *int64         `json:"Code"`
+	Message   string         `json:"Message"`
+	RequestID jsontext.Value `json:"RequestId"`
+	Result    []wireResult   `json:"Result"`
+	ErrorList []wireError    `json:"ErrorList"`
 }
 
 type wireResult struct {
@@ -105,7 +96,7 @@ func refused(w *wireReply, status int, header http.Header, now time.Time, secret
 }
 
 // text returns a JSON string's content, and other JSON as it is.
-func text(raw json.RawMessage) string {
+func text(raw jsontext.Value) string {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return string(raw)

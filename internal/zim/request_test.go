@@ -110,10 +110,10 @@ func TestBatches(t *testing.T) {
 			if len(line) >= 8192 {
 				t.Fatalf("a request line of %d bytes", len(line))
 			}
-			if last != nil && len(last) < size && ids7KB(last)+queryLen(batch[0].ID) <= maxQuery {
+			if last != nil && len(last) < size && idBytes(last)+queryLen(batch[0].ID) <= maxQuery {
 				t.Fatalf("a batch of %d was cut short", len(last))
 			}
-			if n := ids7KB(batch); n > 7<<10 {
+			if n := idBytes(batch); n > 7<<10 {
 				t.Fatalf("a batch of %d bytes of ids", n)
 			}
 			got, last = append(got, batch...), batch
@@ -124,7 +124,20 @@ func TestBatches(t *testing.T) {
 	})
 }
 
-func ids7KB(batch []presence.User) (n int) {
+// The worst ids fill a batch by their bytes before they do by their number.
+func TestBatchesOfTheWorstIDs(t *testing.T) {
+	users := make([]presence.User, 1000)
+	for i := range users {
+		users[i] = presence.User{No: uint32(i), ID: strings.Repeat("#", 64)}
+	}
+	for batch := range batches(slices.Values(users), 100, func(presence.User) bool { return true }) {
+		if n := idBytes(batch); n > 7<<10 || n < 6<<10 && batch[len(batch)-1].No != 999 {
+			t.Errorf("a batch of %d has %d bytes of ids, want just under 7 KB", len(batch), n)
+		}
+	}
+}
+
+func idBytes(batch []presence.User) (n int) {
 	for _, u := range batch {
 		n += queryLen(u.ID)
 	}

@@ -1,0 +1,89 @@
+package zim
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// slots is a budget without a limit that keeps books.
+type slots struct {
+	mu     sync.Mutex
+	taken  int
+	held   int         // taken, and not yet said to be sent
+	pauses []time.Time // as told
+	until  time.Time
+	most   int   // refuses with err once so many are taken; 0 for never
+	err    error // see most
+}
+
+func (s *slots) Take(ctx context.Context) (func(), error) {
+	for {
+		wait, err := s.try()
+		if err != nil {
+			return nil, err
+		}
+		if wait <= 0 {
+			break
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken++
+	s.held++
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.held--
+	}), nil
+}
+
+func (s *slots) try() (wait time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.most > 0 && s.taken >= s.most {
+		return 0, s.err
+	}
+	return time.Until(s.until), nil
+}
+
+func (s *slots) Pause(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pauses = append(s.pauses, until)
+	if until.After(s.until) {
+		s.until = until
+	}
+}
+
+func (s *slots) books() (taken, held int, pauses []time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken, s.held, slices.Clone(s.pauses)
+}
+
+// logbook collects all log lines.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
