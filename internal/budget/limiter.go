@@ -24,8 +24,12 @@ import (
 // Guard is added to the second: 10 ms leave 99 % of the limit to use.
 const Guard = 10 * time.Millisecond
 
-// catchUp is how far the even pace may be made up for after late wake-ups.
-const catchUp = 5 * time.Millisecond
+// Late wake-ups are made up for: the pace is allowed to be this many slots
+// behind, and to close up by leaving this share of the even gap between two.
+const (
+	mostBehind  = 4
+	leastOfAGap = 0.8
+)
 
 // Limiter hands out the slots of one app. Its methods may be called from any
 // goroutine; waiters are served in the order in which they came.
@@ -41,6 +45,7 @@ type Limiter struct {
 	ring      []slot     // the last limit slots, slot n at n % limit
 	spent     uint64
 	pace      time.Time // the even pace's next slot
+	earliest  time.Time // the next slot by the least gap
 	notBefore time.Time
 }
 
@@ -141,7 +146,7 @@ func (l *Limiter) wait(now time.Time) time.Duration {
 		oldest := l.ring[l.spent%uint64(l.limit)].effective(now)
 		due = later(due, oldest.Add(l.window))
 	}
-	return later(due, l.pace).Sub(now)
+	return later(due, later(l.pace, l.earliest)).Sub(now)
 }
 
 func (l *Limiter) spend(now time.Time) (n uint64) {
@@ -150,7 +155,8 @@ func (l *Limiter) spend(now time.Time) (n uint64) {
 	n = l.spent
 	l.spent++
 	l.ring[n%uint64(l.limit)] = slot{at: now}
-	l.pace = later(l.pace, now.Add(-catchUp)).Add(l.gap)
+	l.pace = later(l.pace, now.Add(-mostBehind*l.gap)).Add(l.gap)
+	l.earliest = now.Add(time.Duration(leastOfAGap * float64(l.gap)))
 	return n
 }
 

@@ -110,8 +110,8 @@ func TestPacesEvenly(t *testing.T) {
 				t.Fatal(err)
 			}
 			sent()
-			if gap := time.Since(last); i > 0 && gap < 50*time.Millisecond-catchUp {
-				t.Fatalf("request %d came %s after the one before, want at least 45ms", i, gap)
+			if gap := time.Since(last); i > 0 && gap < 40*time.Millisecond {
+				t.Fatalf("request %d came %s after the one before, want at least 40ms", i, gap)
 			}
 			last = time.Now()
 			if i == 100 {

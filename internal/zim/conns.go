@@ -25,6 +25,7 @@ type conns struct {
 
 	mu     sync.Mutex // guards all below
 	open   []*conn
+	weeded time.Time
 	outage chan struct{} // closed, and made anew, when connecting takes too long
 }
 
@@ -86,6 +87,23 @@ func (p *conns) reserve(ctx context.Context) (*conn, error) {
 func (p *conns) reserveOpen(now time.Time) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.weed(now)
+	for _, c := range slices.Backward(p.open) {
+		if now.Sub(c.used) <= idleTooLong && c.Reserve() == nil {
+			c.used = now
+			return c
+		}
+	}
+	return nil
+}
+
+// weed closes connections that are of no use any more, now and then: there may
+// be hundreds, and they are in nobody's way. mu is held.
+func (p *conns) weed(now time.Time) {
+	if now.Sub(p.weeded) < time.Second {
+		return
+	}
+	p.weeded = now
 	p.open = slices.DeleteFunc(p.open, func(c *conn) bool {
 		stale := c.Err() != nil || c.InFlight() == 0 && now.Sub(c.used) > idleTooLong
 		if stale {
@@ -93,13 +111,6 @@ func (p *conns) reserveOpen(now time.Time) *conn {
 		}
 		return stale
 	})
-	for _, c := range slices.Backward(p.open) {
-		if c.Reserve() == nil {
-			c.used = now
-			return c
-		}
-	}
-	return nil
 }
 
 func (p *conns) close() {

@@ -120,7 +120,6 @@ func TestRepliesWithoutData(t *testing.T) {
 		body("0", `,"Result":[{"UserId":7,"Status":"Offline"}]`):   {Weather, "unreadable"},
 		body("0", `,"Result":[{"UserId":"a","Status":0}]`):         {Weather, "unreadable"},
 		body("0", `,"ErrorList":[{"UserId":"a","SubCode":"x"}]`):   {Weather, "unreadable"},
-		body("0", data+`,"result":[{"UserId":"b"}]`):               {Weather, "unreadable"},
 		body("0", gone+`,"ErrorList":[{"UserId":"b"}]`):            {Weather, "unreadable"},
 		body("0", `,"Result":["a"]`):                               {Weather, "unreadable"},
 		`{"Code":0 "Message":"m"` + data + `}`:                     {Weather, "unreadable"},
