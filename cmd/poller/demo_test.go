@@ -22,6 +22,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/internal/zimsim"
 	"github.com/zim-presence/poller/presence"
 )
@@ -87,10 +88,7 @@ func demoPlace(t *testing.T) (dir string) {
 		if err != nil || len(left) != 0 {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
-		// A NATS server that is shut down while a stream attaches to its source leaves
-		// this goroutine waiting for an answer, for half a minute at most.
-		goleak.VerifyNone(t, running,
-			goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
+		goleak.VerifyNone(t, running, localtest.ServerLeaks())
 	})
 	return dir
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(localtest.Main(m)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(localtest.Main(m), localtest.ServerLeaks()) }
 
 const (
 	app   = 4_000_000_001

@@ -17,7 +17,7 @@ import (
 
 const testApp = 1234567890
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, localtest.ServerLeaks()) }
 
 // bench is what most tests need: a server, a connection and the streams.
 type bench struct {

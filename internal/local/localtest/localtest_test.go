@@ -14,7 +14,7 @@ import (
 	"github.com/zim-presence/poller/internal/local/localtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(localtest.Main(m)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(localtest.Main(m), localtest.ServerLeaks()) }
 
 // connect returns a connection that is closed after the test.
 func connect(t *testing.T, dsn string) *pgx.Conn {
