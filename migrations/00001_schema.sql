@@ -154,8 +154,12 @@ select u.app_id, u.user_id, u.status, u.detail, u.since,
        case when u.watched and u.status <> 'unknown'
             then greatest(u.observed_at,
                           (select s.started
-                             from snapshots s
-                            where s.app_id = u.app_id and s.started > u.asked_at and not s.missed @> u.user_no
+                             from (select n.sweep, n.started, n.missed
+                                     from snapshots n
+                                    where n.app_id = u.app_id
+                                    order by n.sweep desc
+                                    limit 100) s
+                            where s.started > u.asked_at and not s.missed @> u.user_no
                             order by s.sweep desc
                             limit 1))
             else u.observed_at

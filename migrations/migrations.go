@@ -33,20 +33,12 @@ type Applied struct {
 func Up(ctx context.Context, dsn string) ([]Applied, error) {
 	db, err := sql.Open("pgx", dsn)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return nil, wrap(err)
 	}
 	defer db.Close()
-	locker, err := lock.NewPostgresTableLocker(
-		lock.WithTableName("poller_migrations_lock"),
-		lock.WithTableLeaseDuration(10*time.Second),
-		lock.WithTableHeartbeatInterval(3*time.Second))
+	provider, err := open(db)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
-		goose.WithTableName("poller_migrations"), goose.WithLocker(locker), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return nil, wrap(err)
 	}
 	if pending, err := provider.HasPending(ctx); err != nil || !pending {
 		return nil, wrap(err)
@@ -57,6 +49,33 @@ func Up(ctx context.Context, dsn string) ([]Applied, error) {
 		applied = append(applied, Applied{r.Source.Version, r.Source.Path, r.Duration})
 	}
 	return applied, wrap(err)
+}
+
+// Pending tells whether the database lacks a migration that this program has.
+func Pending(ctx context.Context, dsn string) (bool, error) {
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		return false, wrap(err)
+	}
+	defer db.Close()
+	provider, err := open(db)
+	if err != nil {
+		return false, wrap(err)
+	}
+	pending, err := provider.HasPending(ctx)
+	return pending, wrap(err)
+}
+
+func open(db *sql.DB) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresTableLocker(
+		lock.WithTableName("poller_migrations_lock"),
+		lock.WithTableLeaseDuration(10*time.Second),
+		lock.WithTableHeartbeatInterval(3*time.Second))
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, db, files,
+		goose.WithTableName("poller_migrations"), goose.WithLocker(locker), goose.WithDisableGlobalRegistry(true))
 }
 
 func wrap(err error) error {

@@ -3,6 +3,7 @@ package presence
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -37,10 +38,19 @@ func CheckUserID(id string) error {
 	}
 	for i := range len(id) {
 		if !legalInUserID(id[i]) {
-			return fmt.Errorf("%w: illegal character %q at byte %d", ErrUserID, id[i], i)
+			return fmt.Errorf("%w: illegal character %s at byte %d", ErrUserID, shown(id[i]), i)
 		}
 	}
 	return nil
+}
+
+// shown is a byte as a person may read it: a character, or its number where it
+// is a part of one only.
+func shown(c byte) string {
+	if c < 0x80 {
+		return strconv.QuoteRune(rune(c))
+	}
+	return fmt.Sprintf("0x%02X", c)
 }
 
 func legalInUserID(c byte) bool {

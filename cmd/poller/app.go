@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -92,16 +94,35 @@ func (a *app) hold(ctx context.Context) {
 	pause := newPause()
 	for ctx.Err() == nil {
 		a.metrics.SetLease(false, 0)
-		lease, err := a.ledger.Acquire(ctx, a.terms)
+		lease, err := a.ledger.Acquire(ctx, a.terms, a.waiting)
 		if err != nil {
 			return // ctx has ended
 		}
+		a.checks.Set(a.check("lease"), nil)
+		won := time.Now()
 		err = a.term(ctx, lease, func(ctx context.Context, r *poll.Recorder) error { return r.Run(ctx) })
 		if ctx.Err() != nil {
 			a.log.Info().AnErr("cause", err).Msg("stopped")
 			return
 		}
 		a.log.Warn().Err(err).Msg("the term has ended; going for the lease again")
+		if time.Since(won) > longTerm {
+			pause = newPause()
+		}
 		pause.wait(ctx)
 	}
+}
+
+// longTerm is how long a term lasts that has gone well: the next try after it is
+// a first one.
+const longTerm = time.Minute
+
+// waiting judges what stands between the app and its lease: another holder is
+// no fault.
+func (a *app) waiting(err error) {
+	var held *ledger.HeldError
+	if errors.As(err, &held) {
+		err = nil
+	}
+	a.checks.Set(a.check("lease"), err)
 }

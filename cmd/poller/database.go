@@ -37,12 +37,15 @@ func openDatabase(ctx context.Context, cfg config, log zerolog.Logger) (*databas
 	if db.dsn == "" {
 		server, err := local.OpenPostgres(ctx, local.Postgres{Dir: cfg.DataDir, Log: log})
 		if err != nil {
-			return nil, fmt.Errorf("embedded postgres under %s: %w", cfg.DataDir, err)
+			return nil, fmt.Errorf("embedded postgres under data_dir (POLLER_DATA_DIR) %s: %w", cfg.DataDir, err)
 		}
 		db.embedded, db.dsn = server, server.DSN()
 	}
 	settings, err := poolConfig(db.dsn)
 	if err == nil {
+		// An app's sweep reads the watchlist on one connection while it enrolls on another, its relay has a third: with
+		// fewer the apps would wait for each other for ever. The probe and the partitions take two more.
+		settings.MaxConns = max(settings.MaxConns, int32(3*len(cfg.Apps)+2))
 		db.Pool, err = pgxpool.NewWithConfig(ctx, settings)
 	}
 	if err != nil {
@@ -95,6 +98,15 @@ func (db *database) migrate(ctx context.Context) ([]migrations.Applied, error) {
 	name := stdlib.RegisterConnConfig(db.Config().ConnConfig)
 	defer stdlib.UnregisterConnConfig(name)
 	return migrations.Up(ctx, name)
+}
+
+// pending tells whether the schema is older than this program's.
+func (db *database) pending(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	name := stdlib.RegisterConnConfig(db.Config().ConnConfig)
+	defer stdlib.UnregisterConnConfig(name)
+	return migrations.Pending(ctx, name)
 }
 
 // Close returns when every connection is closed and an embedded Postgres that was started here has stopped.

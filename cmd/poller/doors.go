@@ -41,7 +41,7 @@ type asker struct{ *zim.Client }
 // Ask asks.
 func (a asker) Ask(ctx context.Context, users iter.Seq[presence.User], answers chan<- presence.Answer) (poll.Asked, error) {
 	asked, err := a.Client.Ask(ctx, users, answers)
-	return poll.Asked{Requests: asked.Requests, Invented: asked.Invented}, err
+	return poll.Asked{Requests: asked.Requests, Invented: asked.Invented, Failure: asked.Failure}, err
 }
 
 // leaseholder is the lease under which the app's requests leave at the moment.

@@ -60,12 +60,14 @@ func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return code
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "poller:", err)
+		fmt.Fprintf(stderr, "poller: %v (poller --help tells more)\n", err)
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(&c.globals); err != nil {
-		fmt.Fprintln(stderr, "poller:", err)
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(stderr, "poller:", text)
+		}
 		return exitCode(err)
 	}
 	return 0

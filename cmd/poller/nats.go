@@ -27,7 +27,7 @@ func openNATS(ctx context.Context, cfg config, log zerolog.Logger) (*bus, error)
 	if b.url == "" {
 		server, err := local.OpenNATS(ctx, local.NATS{Dir: cfg.DataDir, Listen: cfg.NATS.Listen, Log: log})
 		if err != nil {
-			return nil, fmt.Errorf("embedded nats under %s: %w", cfg.DataDir, err)
+			return nil, fmt.Errorf("embedded nats under %s, at nats.listen (POLLER_NATS_LISTEN): %w", cfg.DataDir, err)
 		}
 		b.embedded, b.url = server, server.URL()
 	}

@@ -40,7 +40,7 @@ func (a *app) relay() *relay.Relay {
 	a.checks.Expect(a.check("stream"), 0)
 	return &relay.Relay{
 		Ledger: a.ledger, Cursors: a.ledger, Stream: a.stream, Woken: a.woken, Log: a.log,
-		Told:   func(e *presence.Event) { a.metrics.Told(1, *e, 0) },
+		Told:   func(e *presence.Event, more int64) { a.metrics.Told(1, *e, more) },
 		Behind: a.behind,
 		Health: func(err error) { a.checks.Set(a.check("stream"), err) },
 	}
@@ -86,9 +86,18 @@ func (a *app) swept(r poll.Report, err error) {
 		a.checks.Set(a.check("zim"), asked)
 	case errors.Is(err, context.Canceled), errors.Is(err, ledger.ErrLeaseLost):
 		// says nothing about ZIM
-	case err == nil && r.Watched > 0 && r.Seen == 0:
-		a.checks.Set(a.check("zim"), fmt.Errorf("nobody of %d was answered", r.Watched))
 	case err == nil:
-		a.checks.Set(a.check("zim"), nil)
+		a.checks.Set(a.check("zim"), blind(r))
 	}
+}
+
+// blind returns an error when a complete sweep saw nobody at all.
+func blind(r poll.Report) error {
+	switch {
+	case r.Watched == 0 || r.Seen > 0:
+		return nil
+	case r.Failure != nil:
+		return fmt.Errorf("nobody of %d was answered: %w", r.Watched, r.Failure)
+	}
+	return fmt.Errorf("nobody of %d was answered", r.Watched)
 }

@@ -128,14 +128,20 @@ func (p *parts) announce() {
 	}
 }
 
-// ready waits for the database and brings the schema up. A database that does
-// not answer yet is waited for; one that refuses a migration is not.
+// ready waits for the database and brings the schema up, or waits until somebody
+// else has. A database that does not answer yet is waited for; one that refuses a
+// migration is not.
 func (p *parts) ready(ctx context.Context, migrate bool) error {
 	pause := newPause()
 	for {
 		err := p.db.Ping(ctx)
 		if err == nil {
-			break
+			err = p.schema(ctx, migrate)
+			if err == nil || migrate && p.db.Ping(ctx) == nil {
+				p.checks.Remove("schema")
+				return err
+			}
+			p.checks.Set("schema", err)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -143,8 +149,19 @@ func (p *parts) ready(ctx context.Context, migrate bool) error {
 		p.log.Warn().Err(err).Msg("waiting for the database")
 		pause.wait(ctx)
 	}
+}
+
+// errSchema says that the database is not ready for this program.
+var errSchema = errors.New("the database has an older schema, or none: run poller migrate")
+
+// schema brings the schema up or, when it is not to, checks that it is.
+func (p *parts) schema(ctx context.Context, migrate bool) error {
 	if !migrate {
-		return nil
+		pending, err := p.db.pending(ctx)
+		if err == nil && pending {
+			err = errSchema
+		}
+		return err
 	}
 	applied, err := p.db.migrate(ctx)
 	for _, m := range applied {
@@ -162,7 +179,7 @@ func (p *parts) serve(ctx context.Context, fail context.CancelCauseFunc) {
 		p.log.Info().Str("addr", addr).Msg("http listens")
 	})
 	if err != nil {
-		fail(err)
+		fail(fmt.Errorf("http.listen (POLLER_HTTP_LISTEN): %w", err))
 	}
 }
 
@@ -186,7 +203,9 @@ func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 	}
 	for {
 		probe, cancel := context.WithTimeout(ctx, patience)
-		p.checks.Set("postgres", p.db.Ping(probe))
+		if err := p.db.Ping(probe); ctx.Err() == nil {
+			p.checks.Set("postgres", err)
+		}
 		cancel()
 		select {
 		case <-time.After(every):

@@ -26,7 +26,8 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	cfg.Apps = []appConfig{one}
-	p, err := open(ctx, cfg, newLogger(cfg.Log, g.Stderr))
+	line := newSweepLine(g.Stderr)
+	p, err := open(ctx, cfg, newLogger(cfg.Log, line.aside()))
 	if err != nil {
 		return err
 	}
@@ -34,7 +35,7 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err := p.db.Ping(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	if err := p.ready(ctx, c.Migrate); err != nil {
+	if err := p.schema(ctx, c.Migrate); err != nil {
 		return err
 	}
 	a := p.apps[0]
@@ -42,7 +43,6 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err != nil {
 		return err
 	}
-	line := newSweepLine(g.Stderr)
 	a.show = line.tell
 	var report poll.Report
 	err = a.term(ctx, lease, func(ctx context.Context, r *poll.Recorder) error {
@@ -53,7 +53,9 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err != nil {
 		return asked(ctx, err)
 	}
-	_, err = fmt.Fprintf(g.Stdout, "sweep %d: watched %d, seen %d, missed %d, transitions %d, requests %d, seq %d\n",
-		report.Sweep, report.Watched, report.Seen, report.MissedTotal(), report.Transitions, report.Requests, report.Seq)
-	return err
+	if _, err := fmt.Fprintf(g.Stdout, "sweep %d: watched %d, seen %d, missed %d, transitions %d, requests %d, seq %d\n",
+		report.Sweep, report.Watched, report.Seen, report.MissedTotal(), report.Transitions, report.Requests, report.Seq); err != nil {
+		return err
+	}
+	return blind(report)
 }

@@ -22,7 +22,13 @@ func (s *sweepLine) tell(r poll.Report) {
 		s.begun = time.Now()
 	}
 	s.progress.show(func() string { return sweepText(r, time.Since(s.begun)) })
+	if !r.Finished.IsZero() {
+		s.progress.last(sweepText(r, time.Since(s.begun)))
+	}
 }
+
+// aside is where the log of the same terminal goes.
+func (s *sweepLine) aside() io.Writer { return aside{s.progress} }
 
 func (s *sweepLine) end() { s.progress.end() }
 

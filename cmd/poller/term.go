@@ -65,6 +65,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 
 // dropChecks takes back what only the holder of the lease can judge.
 func (a *app) dropChecks() {
+	a.metrics.SetLag(0, 0)
 	for _, subject := range []string{"sweep", "stream", "zim"} {
 		a.checks.Remove(a.check(subject))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -18,12 +19,16 @@ type progress struct {
 	every    time.Duration
 
 	begun, told time.Time
-	open        bool // the terminal's line has no end yet
+	mu          sync.Mutex // guards all below, and what is written
+	open        bool       // the terminal's line has no end yet
 }
+
+// clearLine begins a terminal's line anew.
+const clearLine = "\r\x1b[K"
 
 func newProgress(out io.Writer, what string) *progress {
 	p := &progress{out: out, what: what, every: 10 * time.Second, begun: time.Now(), told: time.Now()}
-	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if onTerminal(out) {
 		p.terminal, p.every = true, 200*time.Millisecond
 	}
 	return p
@@ -46,13 +51,14 @@ func (p *progress) tell(done int, part float64, more string) {
 
 // show shows a line if one is due.
 func (p *progress) show(line func() string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := time.Now()
 	if now.Sub(p.told) < p.every {
 		return
 	}
 	p.told = now
 	if p.terminal {
-		const clearLine = "\r\x1b[K"
 		fmt.Fprint(p.out, clearLine+line())
 		p.open = true
 		return
@@ -60,12 +66,48 @@ func (p *progress) show(line func() string) {
 	fmt.Fprintln(p.out, line())
 }
 
+// last leaves a line on the terminal, whether one is due or not.
+func (p *progress) last(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.terminal {
+		fmt.Fprintln(p.out, clearLine+line)
+		p.open = false
+	}
+}
+
 // end leaves the terminal at the beginning of a line.
 func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.open {
 		fmt.Fprintln(p.out)
 		p.open = false
 	}
+}
+
+// aside writes what else is to be said to the same place: the progress gives way,
+// and comes again when it is due.
+type aside struct{ *progress }
+
+// Write writes whole lines.
+func (a aside) Write(text []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.open {
+		fmt.Fprint(a.out, clearLine)
+		a.open = false
+	}
+	return a.out.Write(text)
+}
+
+// onTerminal tells whether a person looks on.
+func onTerminal(w io.Writer) bool {
+	if a, ok := w.(aside); ok {
+		w = a.out
+	}
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // share is the part that is done, from 0 to 1, or -1 when the whole is not known.

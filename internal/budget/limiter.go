@@ -116,14 +116,18 @@ func (l *Limiter) Pause(until time.Time) {
 }
 
 // FreeAt returns when somebody else may begin to spend the same budget: the
-// last request's time plus the window. It is zero when nothing has been spent.
+// latest request's time plus the window. It is zero when nothing has been spent.
 func (l *Limiter) FreeAt() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.spent == 0 {
 		return time.Time{}
 	}
-	return l.ring[(l.spent-1)%uint64(l.limit)].effective(time.Now()).Add(l.window)
+	var latest time.Time // slots need not be sent in their order
+	for _, s := range l.ring[:min(l.spent, uint64(l.limit))] {
+		latest = later(latest, s.effective(time.Now()))
+	}
+	return latest.Add(l.window)
 }
 
 // Window returns the time behind one request in which at most limit requests

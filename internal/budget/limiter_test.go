@@ -191,8 +191,13 @@ func TestPause(t *testing.T) {
 		if got := time.Since(start); got != 3*time.Second {
 			t.Errorf("slot after %s, want 3s", got)
 		}
+		next, err := l.Take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		next()
 		time.Sleep(200 * time.Millisecond)
-		sent()
+		sent() // later than the slot behind it
 		if got, want := time.Until(l.FreeAt()), time.Second+Guard; got != want {
 			t.Errorf("free in %s, want %s after the send", got, want)
 		}

@@ -9,18 +9,23 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// takeSQL takes the lease if it may be taken, and says how long the taker has
-// to wait before it sends. The row is locked before it is looked at.
-const takeSQL = `
-with before as (
-    select app_id, owner, budget_free_at,
+// takeable is what lets somebody else take the lease: it is free, has expired,
+// or was left by a session that is gone. pg_stat_activity hides the start of
+// sessions of roles that we are no member of; such a one counts as there.
+const takeable = `
            owner is null as free,
-           expires_at <= clock_timestamp() as expired,
+           coalesce(expires_at <= clock_timestamp(), false) as expired,
            session_pid is not null and not exists (
                select
                  from pg_stat_activity s
                 where s.pid = session_pid and (s.backend_start is null or s.backend_start = session_start)
-           ) as gone
+           ) as gone`
+
+// takeSQL takes the lease if it may be taken, and says how long the taker has
+// to wait before it sends. The row is locked before it is looked at.
+const takeSQL = `
+with before as (
+    select app_id, budget_free_at,` + takeable + `
       from apps
      where app_id = $1
        for update
@@ -41,7 +46,7 @@ returning a.epoch, a.last_seq, a.last_sweep,
 
 // take tries to take the lease on conn, which then is the lease's.
 func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease, error) {
-	ctxSQL, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctxSQL, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	session, err := sessionOf(ctxSQL, conn)
 	if err != nil {
@@ -50,14 +55,20 @@ func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease,
 	if _, err := conn.Exec(ctxSQL, `insert into apps (app_id) values ($1) on conflict do nothing`, int64(l.app)); err != nil {
 		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
 	}
+	if err := l.look(ctxSQL, conn); err != nil {
+		return nil, err
+	}
 	lease := &Lease{ledger: l, terms: terms, log: l.log,
 		kept: make(chan struct{}), lost: make(chan struct{}), heard: make(chan struct{})}
 	sent := time.Now()
 	var wait time.Duration
 	err = conn.QueryRow(ctxSQL, takeSQL, int64(l.app), terms.Owner, terms.TTL, session.pid, session.start, terms.Window, silence).
 		Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &wait)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, l.heldBy(ctxSQL, conn)
+	if errors.Is(err, pgx.ErrNoRows) { // another was faster
+		if err := l.look(ctxSQL, conn); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("take the lease of app %d: another had it for a moment", l.app)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
@@ -71,14 +82,20 @@ func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease,
 	return lease, nil
 }
 
-func (l *Ledger) heldBy(ctx context.Context, conn *pgx.Conn) error {
+// look returns a [*HeldError] while the lease cannot be taken. It locks nothing:
+// who waits must not stand in the way of the holder's commits.
+func (l *Ledger) look(ctx context.Context, conn *pgx.Conn) error {
 	held := &HeldError{App: l.app}
+	var free, expired, gone bool
 	err := conn.QueryRow(ctx, `
-		select coalesce(owner, ''), greatest(interval '0', coalesce(expires_at - clock_timestamp(), interval '0'))
+		select coalesce(owner, ''), greatest(interval '0', coalesce(expires_at - clock_timestamp(), interval '0')),`+takeable+`
 		  from apps
-		 where app_id = $1`, int64(l.app)).Scan(&held.Owner, &held.Expires)
-	if err != nil {
+		 where app_id = $1`, int64(l.app)).Scan(&held.Owner, &held.Expires, &free, &expired, &gone)
+	switch {
+	case err != nil:
 		return fmt.Errorf("read the holder of the lease of app %d: %w", l.app, err)
+	case free || expired || gone:
+		return nil
 	}
 	return held
 }

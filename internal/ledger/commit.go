@@ -73,7 +73,7 @@ func (l *Lease) Commit(ctx context.Context, c presence.Changes, sweep int64) err
 }
 
 func (l *Lease) commit(ctx context.Context, args []any, states int) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	var written int
 	err := l.ledger.pool.QueryRow(ctx, commitSQL, args...).Scan(&written)

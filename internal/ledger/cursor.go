@@ -33,7 +33,7 @@ func (l *Ledger) Cursor(ctx context.Context) (presence.Cursor, error) {
 // SaveCursor remembers how far the ledger has been told. It needs no lease: the
 // stream's own end goes before it, so an old value does no harm.
 func (l *Ledger) SaveCursor(ctx context.Context, c presence.Cursor) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, asideTimeout)
 	defer cancel()
 	_, err := l.pool.Exec(ctx, `
 		insert into relay_cursors (app_id, told_seq, stream_seq, stream_created, recorded_at)

@@ -44,7 +44,7 @@ func (l *Lease) Enroll(ctx context.Context, ids []string) ([]presence.State, err
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	states, err := l.enroll(ctx, ids)
 	if err == nil && len(states) == 0 {

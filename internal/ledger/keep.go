@@ -59,7 +59,9 @@ func (l *Lease) beat(ctx context.Context, conn *pgx.Conn, renewed time.Time) (*p
 	return conn, now, nil
 }
 
-// patience is how long one statement of the lease may take.
+// patience is how long one statement under the lease may take. A write holds the
+// app's row, which a renewal has to wait for: one that took longer than the TTL
+// would cost its own lease.
 func (l *Lease) patience() time.Duration { return max(silence, l.terms.TTL/3) }
 
 // rejoin names a new session in the row in place of one that has died.

@@ -46,7 +46,8 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("the lease of app %d is held by %s for another %s", e.App, e.Owner, e.Expires.Round(100*time.Millisecond))
+	return fmt.Sprintf("app %d is being polled by %s, which holds its lease and renews it (good for another %s)",
+		e.App, e.Owner, e.Expires.Round(100*time.Millisecond))
 }
 
 // Terms are the conditions of a lease.
@@ -98,9 +99,10 @@ func (l *Ledger) TryAcquire(ctx context.Context, terms Terms) (*Lease, error) {
 	return lease, nil
 }
 
-// Acquire waits until it has the lease, or ctx ends. A database that is away is
-// waited for too; each wait of another kind than the last is logged.
-func (l *Ledger) Acquire(ctx context.Context, terms Terms) (*Lease, error) {
+// Acquire waits until it has the lease, or ctx ends. A database that is away, or
+// refuses, is waited for too. waiting, when not nil, is called after each try
+// that failed; what is waited for is logged when it changes.
+func (l *Ledger) Acquire(ctx context.Context, terms Terms, waiting func(error)) (*Lease, error) {
 	ticker := time.NewTicker(askEvery)
 	defer ticker.Stop()
 	var conn *pgx.Conn
@@ -115,10 +117,10 @@ func (l *Ledger) Acquire(ctx context.Context, terms Terms) (*Lease, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if why := waitingFor(err); why != said {
-			said = why
-			l.log.Info().Err(err).Msg("waiting for the lease")
+		if waiting != nil {
+			waiting(err)
 		}
+		said = l.sayWaiting(err, said)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -139,13 +141,18 @@ func (l *Ledger) tryOn(ctx context.Context, conn **pgx.Conn, terms Terms) (*Leas
 	return l.take(ctx, *conn, terms)
 }
 
-// waitingFor tells kinds of waiting apart, so that a long one is one log line.
-func waitingFor(err error) string {
+// sayWaiting logs what is waited for, unless that has been said. Waiting for a
+// holder is a standby's business, anything else is not.
+func (l *Ledger) sayWaiting(err error, said string) string {
+	line, why := l.log.Warn(), err.Error()
 	var held *HeldError
 	if errors.As(err, &held) {
-		return held.Owner
+		line, why = l.log.Info(), held.Owner
 	}
-	return "database"
+	if why != said {
+		line.Err(err).Msg("waiting for the lease")
+	}
+	return why
 }
 
 // Epoch returns the number under which the lease writes.
@@ -208,7 +215,7 @@ func (l *Lease) Allow(ctx context.Context) error {
 func (l *Lease) Release(ctx context.Context, freeAt time.Time) error {
 	l.stop()
 	<-l.kept
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, asideTimeout)
 	defer cancel()
 	free := time.Duration(0)
 	if !freeAt.IsZero() {

@@ -166,7 +166,7 @@ func TestAcquireWaitsForTheHolder(t *testing.T) {
 	first := win(t, l)
 	won := make(chan *Lease)
 	go func() {
-		second, err := l.Acquire(t.Context(), terms)
+		second, err := l.Acquire(t.Context(), terms, nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -188,7 +188,7 @@ func TestAcquireWaitsForTheHolder(t *testing.T) {
 	gone := errors.New("gone")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(gone)
-	if _, err := l.Acquire(ctx, terms); !errors.Is(err, gone) {
+	if _, err := l.Acquire(ctx, terms, nil); !errors.Is(err, gone) {
 		t.Errorf("Acquire with an ended context = %v, want its cause", err)
 	}
 	if err := holder.Allow(t.Context()); err != nil {

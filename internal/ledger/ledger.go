@@ -24,17 +24,21 @@ package ledger
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/presence"
 )
 
-// The deadlines of statements. Postgres goes on with a statement whose answer
+// The deadlines of statements, but for writes under a lease, which the lease's TTL
+// bounds. Postgres goes on with a statement whose answer
 // nobody waits for any longer; the epoch decides what becomes of it.
 const (
-	writeTimeout = 10 * time.Second
 	readTimeout  = 10 * time.Second
+	asideTimeout = 3 * time.Second // of what the end of the program waits for
 	loadTimeout  = 2 * time.Minute
 )
 
@@ -47,6 +51,9 @@ type Ledger struct {
 	pool *pgxpool.Pool
 	app  uint32
 	log  zerolog.Logger
+	// near is the newest event that was read one by one: a later one was recorded
+	// no earlier, which spares the planner all partitions before.
+	near atomic.Pointer[presence.Event]
 }
 
 // New returns the ledger of app on a migrated database.

@@ -16,7 +16,7 @@ const partitionsAhead = 7
 // and then attached, which locks out nobody who reads or writes the ledger.
 // Programs that call it at once wait for each other.
 func (l *Ledger) EnsurePartitions(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	missing, err := l.missingPartitions(ctx, l.pool)
 	if err != nil || len(missing) == 0 {

@@ -39,17 +39,38 @@ func (l *Ledger) After(ctx context.Context, c presence.Cursor, limit int) ([]pre
 func (l *Ledger) Event(ctx context.Context, seq int64) (e presence.Event, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	rows, err := l.pool.Query(ctx, `select `+eventColumns+` from transitions where app_id = $1 and seq = $2`, int64(l.app), seq)
-	if err == nil {
-		e, err = pgx.CollectExactlyOneRow(rows, l.scanEvent)
+	var since time.Time
+	if near := l.near.Load(); near != nil && near.Seq <= seq {
+		since = near.RecordedAt
 	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		return presence.Event{}, false, nil
+	e, found, err = l.event(ctx, seq, since)
+	if err == nil && !found && !since.IsZero() { // the database may be another by now
+		e, found, err = l.event(ctx, seq, time.Time{})
 	}
 	if err != nil {
 		return presence.Event{}, false, fmt.Errorf("read event %d of app %d: %w", seq, l.app, err)
 	}
-	return e, true, nil
+	if found {
+		l.near.Store(&e)
+	}
+	return e, found, nil
+}
+
+// event looks for an event among those recorded since a time; zero for all.
+func (l *Ledger) event(ctx context.Context, seq int64, since time.Time) (presence.Event, bool, error) {
+	rows, err := l.pool.Query(ctx, `
+		select `+eventColumns+`
+		  from transitions
+		 where app_id = $1 and seq = $2 and recorded_at >= coalesce($3::timestamptz, '-infinity')`,
+		int64(l.app), seq, orNull(&since))
+	if err != nil {
+		return presence.Event{}, false, err
+	}
+	e, err := pgx.CollectExactlyOneRow(rows, l.scanEvent)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return presence.Event{}, false, nil
+	}
+	return e, err == nil, err
 }
 
 // Newest returns the number of the ledger's newest event, 0 for none.

@@ -15,7 +15,7 @@ type missedRanges = pgtype.Multirange[pgtype.Range[pgtype.Int4]]
 // SaveSnapshot writes the state of everybody at the end of a sweep: one row,
 // and nothing else is touched. [ErrFenced] as in [Lease.Commit].
 func (l *Lease) SaveSnapshot(ctx context.Context, s presence.Snapshot) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	tag, err := l.ledger.pool.Exec(ctx, `
 		with fence as (select app_id from apps where app_id = $1 and epoch = $2 for update)

@@ -41,6 +41,9 @@ type Asked struct {
 	Requests int
 	// Invented users were named in answers without having been asked about.
 	Invented int
+	// Failure is why some users are missed, where the asking failed; one of the
+	// reasons, if there are several.
+	Failure error
 }
 
 // Ledger is what the lease lets write. Every error of it ends the term: what
@@ -143,13 +146,19 @@ func (r *Recorder) move(running bool) {
 	r.running, r.moved = running, time.Now()
 }
 
+// sleepUntil looks at the clock at least once a minute: it may be set.
 func sleepUntil(ctx context.Context, t time.Time) error {
-	timer := time.NewTimer(time.Until(t))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for {
+		left := time.Until(t)
+		if left <= 0 {
+			return nil
+		}
+		timer := time.NewTimer(min(left, time.Minute))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
 	}
 }

@@ -170,10 +170,15 @@ func (s *sweep) observe(answer presence.Answer) {
 // commit writes what has changed, in parts where it is much: a large removal
 // would not fit into the deadline of one statement, in no term ever.
 func (s *sweep) commit(ctx context.Context) error {
+	first := true
 	for part := range parts(s.Memory.Take(), commitAtMost) {
+		if !first && ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrTermOver, context.Cause(ctx)) // the rest is found again
+		}
 		if err := s.commitPart(ctx, part); err != nil {
 			return err
 		}
+		first = false
 	}
 	return nil
 }
@@ -218,6 +223,9 @@ func (s *sweep) log(ctx context.Context, err error) {
 		line = s.Log.Warn().Err(err)
 	} else if err != nil {
 		line = line.AnErr("cause", err)
+	}
+	if s.report.Failure != nil {
+		line = line.AnErr("failure", s.report.Failure)
 	}
 	line.Int64("sweep", s.report.Sweep).Int("watched", s.report.Watched).Int("seen", s.report.Seen).
 		Int("missed", s.report.MissedTotal()).Int("added", s.report.Added).Int("removed", s.report.Removed).

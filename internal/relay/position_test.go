@@ -161,7 +161,7 @@ func TestUnreadableEnds(t *testing.T) {
 				}
 				c.happen(w)
 				var told []int64
-				r.Told = func(e *presence.Event) { told = append(told, e.Seq) }
+				r.Told = func(e *presence.Event, _ int64) { told = append(told, e.Seq) }
 				mustDrain(t, r)
 				if !slices.Equal(told, c.want) || w.broken != nil {
 					t.Errorf("told %v, want %v; %v", told, c.want, w.broken)

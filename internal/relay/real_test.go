@@ -120,7 +120,7 @@ func (h *house) commitAsleep() {
 func (h *house) relay() *relay.Relay {
 	return &relay.Relay{
 		Ledger: h.book, Cursors: h.book, Stream: h.stream, Woken: h.woken, Log: zerolog.Nop(),
-		Told: func(e *presence.Event) {
+		Told: func(e *presence.Event, _ int64) {
 			select {
 			case h.told <- e.Seq:
 			default:

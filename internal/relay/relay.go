@@ -69,8 +69,9 @@ type Relay struct {
 	// Woken is sent to when there is something new in the ledger.
 	Woken <-chan struct{}
 	Log   zerolog.Logger
-	// Told is called with each event when it has been acknowledged.
-	Told func(e *presence.Event)
+	// Told is called with each event when it has been acknowledged, and with how
+	// many more the ledger had when the round began.
+	Told func(e *presence.Event, more int64)
 	// Behind is called after each round with how many events the stream lacks,
 	// and when the oldest of them was observed (zero when it lacks none). It is
 	// not called when the ledger could not be asked.
@@ -183,7 +184,7 @@ func (r *Relay) round(ctx context.Context) error {
 		if err := follows(r.cursor.Seq, events, newest); err != nil || len(events) == 0 {
 			return err
 		}
-		if err := r.append(ctx, events); err != nil {
+		if err := r.append(ctx, events, newest); err != nil {
 			r.ensured = time.Time{}
 			return err
 		}
@@ -209,10 +210,10 @@ func (r *Relay) ensure(ctx context.Context) error {
 	return nil
 }
 
-func (r *Relay) append(ctx context.Context, events []presence.Event) error {
+func (r *Relay) append(ctx context.Context, events []presence.Event, newest int64) error {
 	n, err := r.Stream.Append(ctx, r.cursor.StreamSeq, events, func(i int) {
 		if r.Told != nil {
-			r.Told(&events[i])
+			r.Told(&events[i], max(0, newest-events[i].Seq))
 		}
 	})
 	if n > 0 {

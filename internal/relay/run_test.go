@@ -114,7 +114,7 @@ func TestLostAcks(t *testing.T) {
 	r := w.relay()
 	var told []int64
 	var behind int64
-	r.Told = func(e *presence.Event) { told = append(told, e.Seq) }
+	r.Told = func(e *presence.Event, _ int64) { told = append(told, e.Seq) }
 	r.Behind = func(events int64, _ time.Time) { behind = events }
 	if err := r.Drain(t.Context()); err == nil || behind != 6 || w.cursor.Seq != 4 {
 		t.Errorf("Drain() = %v, behind %d, cursor %d; want an error, 6, 4", err, behind, w.cursor.Seq)
@@ -237,7 +237,7 @@ func TestStop(t *testing.T) {
 	w.commit(10)
 	ctx, cancel := context.WithCancel(t.Context())
 	r := w.relay()
-	r.Told = func(e *presence.Event) {
+	r.Told = func(e *presence.Event, _ int64) {
 		if e.Seq == 10 {
 			cancel()
 		}

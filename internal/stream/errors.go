@@ -13,7 +13,7 @@ import (
 var (
 	// ErrSurprise: NATS is away, has no leader, did not answer in time, or the
 	// stream was not where it was expected. Read the tail again.
-	ErrSurprise = errors.New("not as expected")
+	ErrSurprise = errors.New("cannot be reached, or not where it was expected")
 	// ErrDuplicate: the server still remembers the id of a message that the stream
 	// no longer holds and takes no second one until its duplicate window, 2 minutes
 	// as it is made, has passed. Every ErrDuplicate is an [ErrSurprise] too.
@@ -48,7 +48,20 @@ func (e *ForeignError) Error() string {
 }
 
 // surprise marks an error as weather.
-func surprise(err error) error { return fmt.Errorf("%w: %w", ErrSurprise, err) }
+// surprise marks an error as weather.
+func surprise(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		err = awayError{err}
+	}
+	return fmt.Errorf("%w: %w", ErrSurprise, err)
+}
+
+// awayError is what a client without a connection answers. It speaks of a buffer,
+// which is switched off here, and of help to nobody.
+type awayError struct{ error }
+
+func (awayError) Error() string   { return "no connection to NATS" }
+func (e awayError) Unwrap() error { return e.error }
 
 // sendFault judges an error of the connection. What it does not know is
 // weather: the connection comes back by itself unless it was closed.

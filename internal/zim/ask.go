@@ -17,10 +17,23 @@ type Asked struct {
 	// Invented is how many users were named in answers who had not been asked
 	// about.
 	Invented int
+	// Failure is why a batch was given up, the last one that was; nil for none.
+	Failure error
 }
 
 // counter adds up what goes into Asked.
-type counter struct{ requests, invented atomic.Int64 }
+type counter struct {
+	requests, invented atomic.Int64
+	failure            atomic.Pointer[Error]
+}
+
+func (n *counter) asked() Asked {
+	asked := Asked{Requests: int(n.requests.Load()), Invented: int(n.invented.Load())}
+	if failure := n.failure.Load(); failure != nil {
+		asked.Failure = failure
+	}
+	return asked
+}
 
 // Ask asks about every user once and sends what comes back to answers as it
 // comes, in no certain order; each user is in one answer, observed or missed.
@@ -38,7 +51,7 @@ func (c *Client) Ask(ctx context.Context, users iter.Seq[presence.User], answers
 	defer cancel(nil)
 	a := &asking{client: c, answers: answers, n: &n, fail: cancel}
 	err := a.all(ctx, users)
-	return Asked{Requests: int(n.requests.Load()), Invented: int(n.invented.Load())}, err
+	return n.asked(), err
 }
 
 // asking is one call of Ask.

@@ -66,6 +66,7 @@ func (a *asking) giveUp(ctx context.Context, batch []presence.User, e *Error, n 
 	case e.Class == Split:
 		return true, split(ctx, batch)
 	case e.Class == Ours, e.Class == Expired && n > 1, e.Class == Slow && n >= mostSlow, e.Class == Weather && n >= mostAttempts:
+		a.n.failure.Store(e)
 		a.miss(ctx, batch, presence.MissFailed)
 		return true, nil
 	}

@@ -71,7 +71,7 @@ func (s *splitting) judge(ctx context.Context) error {
 // condemn makes a suspect of an id that was refused alone.
 func (s *splitting) condemn(ctx context.Context, alone []presence.User) error {
 	if s.client.refuse(alone[0].ID) {
-		s.client.cfg.Log.Warn().Str("user_id", alone[0].ID).Msg("ZIM refuses this id; it is asked about alone and rarely from now on")
+		s.client.cfg.Log.Warn().Str("user_id", alone[0].ID).Msg("ZIM refuses this id; this process asks about it alone and rarely from now on")
 	}
 	s.miss(ctx, alone, presence.MissRefused)
 	return nil
