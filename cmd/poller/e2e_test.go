@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,12 +38,8 @@ func population(n int) map[string]zimsim.State {
 	return users
 }
 
-func keys(m map[string]zimsim.State) (ids []string) {
-	for id := range m {
-		ids = append(ids, id)
-	}
-	return ids
-}
+// keys are the ids in order, so that neighbours stay together in a batch.
+func keys(m map[string]zimsim.State) []string { return slices.Sorted(maps.Keys(m)) }
 
 // among returns n users who are in the given state.
 func among(users map[string]zimsim.State, state zimsim.State, n int) (ids []string) {
@@ -67,6 +65,9 @@ func TestTheMainJob(t *testing.T) {
 			e.Detail.String() != users[id].Detail() || !e.After.IsZero() || e.PrevSeq != 0 {
 			t.Errorf("baseline of %q (%s): %d events, the first %s", id, users[id], len(told), e.data)
 		}
+	}
+	if w.zim.Stats().AllGone == 0 {
+		t.Error("no batch was logged out as a whole")
 	}
 	w.flips(users)
 	w.comesAndGoes(users)

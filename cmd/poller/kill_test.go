@@ -43,7 +43,9 @@ func TestKilledTwentyTimes(t *testing.T) {
 	w.auditIntervals(w.events(0))
 	slices.Sort(waits)
 	t.Logf("%d kills, %d events; going on after %s (median), %s (worst); target 3s", kills, len(w.events(0)), waits[len(waits)/2], waits[len(waits)-1])
-	if worst := waits[len(waits)-1]; worst >= ttl-5*time.Second {
+	// Ten seconds are for a machine that is busy with other tests; the lease itself
+	// would have lasted a minute.
+	if worst := waits[len(waits)-1]; worst >= 10*time.Second {
 		t.Errorf("going on after %s: the lease of a killed holder was not taken early", worst)
 	}
 	if flips := len(w.events(0)) - len(users); flips < kills {
@@ -55,7 +57,6 @@ func TestKilledTwentyTimes(t *testing.T) {
 // returned function is called.
 func (w *world) keepFlipping(users map[string]zimsim.State, seed uint64) (stop func()) {
 	ids := keys(users)
-	slices.Sort(ids)
 	random := rand.New(rand.NewPCG(seed, 2))
 	done := make(chan struct{})
 	var flipping sync.WaitGroup

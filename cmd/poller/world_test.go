@@ -49,7 +49,13 @@ const (
 
 func newWorld(t testing.TB, env ...string) *world {
 	t.Helper()
-	w := &world{t: t, dsn: localtest.Postgres(t), nats: localtest.NATS(t), appID: worldApp}
+	return newWorldOn(t, localtest.Postgres(t), env...)
+}
+
+// newWorldOn is newWorld on a certain Postgres.
+func newWorldOn(t testing.TB, dsn string, env ...string) *world {
+	t.Helper()
+	w := &world{t: t, dsn: dsn, nats: localtest.NATS(t), appID: worldApp}
 	if _, err := migrations.Up(t.Context(), w.dsn); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +81,7 @@ func newWorld(t testing.TB, env ...string) *world {
 	w.env = append([]string{
 		"POLLER_DATABASE_URL=" + w.dsn, "POLLER_NATS_URL=" + w.nats.URL(), "POLLER_ZIM_BASE_URL=" + w.sim.URL(),
 		fmt.Sprintf("POLLER_ZIM_APP_ID=%d", uint32(worldApp)), "POLLER_ZIM_SERVER_SECRET=" + worldSecret,
-		"POLLER_SCHEDULE=@every 1s", "POLLER_HTTP_LISTEN=", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"),
+		"POLLER_SCHEDULE=@every 1s", "POLLER_HTTP_LISTEN=", "POLLER_LOG_LEVEL=debug", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"),
 	}, env...)
 	return w
 }
@@ -165,9 +171,14 @@ func (w *world) start(args ...string) *process {
 	w.t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, line := range append(p.lines, p.out.String()) {
+			if strings.Contains(line, worldSecret) || strings.Contains(line, "Signature=") || strings.Contains(line, "UserId%5B") {
+				w.t.Errorf("a secret, a signature or a URL that holds one was printed: %s", line)
+			}
+		}
 		if w.t.Failed() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
 			w.t.Logf("log of poller %s:\n%s", strings.Join(args, " "), strings.Join(p.lines[max(0, len(p.lines)-60):], "\n"))
 		}
 	})

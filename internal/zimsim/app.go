@@ -116,7 +116,7 @@ func (a *App) Stats() Stats {
 	s := Stats{
 		App: a.id, Users: users, Rate: a.rate,
 		Arrivals: b.arrivals.total, MostPerSecond: b.arrivals.most, SmallestGap: b.arrivals.gap,
-		RepeatedNonces: b.repeated, IDs: b.ids, Answers: b.answers, Unread: b.unread,
+		RepeatedNonces: b.repeated, IDs: b.ids, Answers: b.answers, AllGone: b.allGone, Unread: b.unread,
 		Refused: maps.Clone(b.refused), Faults: maps.Clone(b.faults),
 	}
 	if a.rate == 0 {
@@ -142,10 +142,13 @@ func (a *App) bookRefusal(r *refusal) {
 	a.books.refused[r.label()]++
 }
 
-func (a *App) bookAnswer() {
+func (a *App) bookAnswer(allGone bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.books.answers++
+	if allGone {
+		a.books.allGone++
+	}
 }
 
 func (a *App) bookFaults(struck []*liveFault) {

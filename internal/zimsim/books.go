@@ -14,12 +14,13 @@ type Stats struct {
 	MostPerSecond  int               `json:"most_per_second"` // most arrivals in any half-open second
 	SmallestGap    time.Duration     `json:"smallest_gap_ns"` // between successive arrivals; negative before the second one
 	RepeatedNonces uint64            `json:"repeated_nonces"`
-	IDs            uint64            `json:"ids"`     // user ids asked for, refused ones too
-	Answers        uint64            `json:"answers"` // requests that got data, faulty data included
-	Refused        map[string]uint64 `json:"refused"` // by code; "http 414" and the like where a page was answered
-	Faults         map[string]uint64 `json:"faults"`  // strikes by kind
-	Unread         uint64            `json:"unread"`  // requests cut off unread by kill_keepalive; not arrivals
-	First          time.Time         `json:"first"`   // arrival; zero when there is none
+	IDs            uint64            `json:"ids"`      // user ids asked for, refused ones too
+	Answers        uint64            `json:"answers"`  // requests that got data, faulty data included
+	AllGone        uint64            `json:"all_gone"` // of these, with nobody in Result: everybody has logged out
+	Refused        map[string]uint64 `json:"refused"`  // by code; "http 414" and the like where a page was answered
+	Faults         map[string]uint64 `json:"faults"`   // strikes by kind
+	Unread         uint64            `json:"unread"`   // requests cut off unread by kill_keepalive; not arrivals
+	First          time.Time         `json:"first"`    // arrival; zero when there is none
 	Last           time.Time         `json:"last"`
 }
 
@@ -30,6 +31,7 @@ type books struct {
 	repeated uint64
 	ids      uint64
 	answers  uint64
+	allGone  uint64
 	unread   uint64
 	refused  map[string]uint64
 	faults   map[string]uint64

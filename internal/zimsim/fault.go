@@ -2,6 +2,7 @@ package zimsim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -72,23 +73,36 @@ type Fault struct {
 }
 
 func (f Fault) withDefaults() (Fault, error) {
+	f = f.filled()
+	if err := f.check(); err != nil {
+		return f, fmt.Errorf("fault %q: %w", f.Kind, err)
+	}
+	return f, nil
+}
+
+func (f Fault) filled() Fault {
 	setIfZero(&f.Probability, 1)
 	setIfZero(&f.Share, 0.5)
 	setIfZero(&f.Status, http.StatusServiceUnavailable)
 	setIfZero(&f.Code, 1)
+	return f
+}
+
+// check says what is wrong with a filled fault, without naming it.
+func (f Fault) check() error {
 	switch {
 	case !f.Kind.wire() && !f.Kind.data():
-		return f, fmt.Errorf("fault %q: no such kind", f.Kind)
+		return errors.New("no such kind")
 	case f.Probability < 0 || f.Probability > 1 || f.Share < 0 || f.Share > 1:
-		return f, fmt.Errorf("fault %q: probability and share: want 0 to 1", f.Kind)
+		return errors.New("probability and share: want 0 to 1")
 	case f.Status < 400 || f.Status > 599:
-		return f, fmt.Errorf("fault %q: status %d: want 400 to 599", f.Kind, f.Status)
+		return fmt.Errorf("status %d: want 400 to 599", f.Status)
 	case f.Count < 0 || f.Delay < 0 || f.RetryAfter < 0:
-		return f, fmt.Errorf("fault %q: count, delay and retry_after: want at least 0", f.Kind)
+		return errors.New("count, delay and retry_after: want at least 0")
 	case (f.Kind == Slow || f.Kind == SlowAnswer) && f.Delay == 0:
-		return f, fmt.Errorf("fault %q: want a delay", f.Kind)
+		return errors.New("want a delay")
 	}
-	return f, nil
+	return nil
 }
 
 type plainFault Fault
@@ -163,8 +177,8 @@ func parseFault(item string) (f Fault, off bool, err error) {
 	if err := f.argue(argument); err != nil {
 		return f, false, err
 	}
-	f, err = f.withDefaults()
-	return f, likely && probability != "" && strings.Trim(probability, "0.") == "", err
+	f = f.filled()
+	return f, likely && probability != "" && strings.Trim(probability, "0.") == "", f.check()
 }
 
 // argue sets the one figure that the kind has.

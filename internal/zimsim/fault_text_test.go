@@ -37,6 +37,25 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
+// A fault is named once, however it was given.
+func TestFaultErrorsNameItOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		"foo":       `fault "foo": no such kind`,
+		"http:200":  `fault "http:200": status 200: want 400 to 599`,
+		"slow@0.5":  `fault "slow@0.5": want a delay`,
+		"html@2":    `fault "html@2": probability and share: want 0 to 1`,
+		"hangx-1":   `fault "hangx-1": count, delay and retry_after: want at least 0`,
+		"code:7,xy": `fault "xy": no such kind`,
+	} {
+		if _, err := ParseFaults(text); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+	if _, err := (Fault{Kind: "foo"}).withDefaults(); err == nil || err.Error() != `fault "foo": no such kind` {
+		t.Errorf("got %v, want the fault named once", err)
+	}
+}
+
 func TestFaultJSON(t *testing.T) {
 	want := Fault{Kind: Slow, Delay: 1500 * time.Millisecond, App: 7, Count: 2, Probability: 0.5}
 	text, err := json.Marshal(want)

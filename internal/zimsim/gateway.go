@@ -136,7 +136,7 @@ func (c *call) requestID() uint64 { return 343649807833778782 + c.arrival.number
 
 // write applies the data faults and sends the answer.
 func (c *call) write(w http.ResponseWriter, r *http.Request) {
-	c.app.bookAnswer()
+	c.app.bookAnswer(len(c.answer.result) == 0)
 	c.struck = c.server.faults.strike(c.struck[:0], Kind.data, c.app.id, &c.dice)
 	c.app.bookFaults(c.struck)
 	for _, f := range c.struck {
