@@ -9,8 +9,8 @@ import (
 )
 
 // checkCmd is poller check: it reads the configuration as the daemon would, and nothing else. With faults its error is
-// all of them (exit code 2); -o json also writes them to the standard output. Without, it writes the configuration in
-// effect and where each value comes from, secrets masked.
+// all of them (exit code 2); -o json writes them to the standard output instead, and the error has no text. Without, it
+// writes the configuration in effect and where each value comes from, secrets masked.
 type checkCmd struct {
 	Output string `name:"output" short:"o" enum:"text,json" default:"text" help:"How to print: text or json."`
 }
@@ -22,6 +22,9 @@ func (c *checkCmd) Run(g *globals) error {
 		if err := writeJSON(g.Stdout, checkReport(cfg, err)); err != nil {
 			return fmt.Errorf("write the report: %w", err)
 		}
+		if shown := (faults)(nil); errors.As(err, &shown) {
+			return shownFaults{shown}
+		}
 		return err
 	}
 	if err != nil {
@@ -29,6 +32,12 @@ func (c *checkCmd) Run(g *globals) error {
 	}
 	return writeSettings(g.Stdout, cfg)
 }
+
+// shownFaults are faults that were written already: what is left of them is the exit code.
+type shownFaults struct{ faults }
+
+// Error is empty: there is nothing more to say.
+func (shownFaults) Error() string { return "" }
 
 // checked is what poller check -o json writes.
 type checked struct {

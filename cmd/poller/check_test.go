@@ -37,16 +37,19 @@ func runCheck(t *testing.T, environ []string, args ...string) (code int, stdout,
 	case err != nil:
 		code = 1
 	}
-	if err != nil {
+	if err != nil && err.Error() != "" {
 		fmt.Fprintln(&errOut, err)
 	}
 	return code, out.String(), errOut.String()
 }
 
-// refuseNever stands for the schedule room: it knows one bad schedule.
+// refuseNever stands for the schedule room: it knows two bad schedules, and names one of them as that room does.
 func refuseNever(spec string) error {
 	if spec == "never" {
 		return errors.New("is no schedule")
+	}
+	if spec == "named" {
+		return fmt.Errorf("schedule %q: is no schedule", spec)
 	}
 	return nil
 }
@@ -146,8 +149,9 @@ func TestCheckReportsFaults(t *testing.T) {
 ` + path + `:3:3: zim.app_di: unknown key: did you mean app_id?
    3 |   app_di: ` + mask + `
          ^
-zim.app_id: no app: ` + howToGiveAnApp + `
-3 faults in the configuration
+zim.app_id: no app: set zim.app_id (POLLER_ZIM_APP_ID), or list several under apps
+zim.server_secret: missing secret: the app needs zim.server_secret (POLLER_ZIM_SERVER_SECRET) or zim.server_secret_file (POLLER_ZIM_SERVER_SECRET_FILE)
+4 faults in the configuration
 `
 	if stderr != want {
 		t.Errorf("got:\n%s\nwant:\n%s", stderr, want)
@@ -158,8 +162,8 @@ zim.app_id: no app: ` + howToGiveAnApp + `
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatalf("%v in %s", err, stdout)
 	}
-	if code != exitUsage || report.OK || len(report.Faults) != 3 || report.Faults[0].Line != 2 || stderr != want {
-		t.Errorf("exit code %d, report %+v, stderr %q, want 2, three faults, and the same text", code, report, stderr)
+	if code != exitUsage || report.OK || len(report.Faults) != 4 || report.Faults[0].Line != 2 || stderr != "" {
+		t.Errorf("exit code %d, report %+v, stderr %q, want 2, four faults, and no text beside them", code, report, stderr)
 	}
 }
 

@@ -20,8 +20,11 @@ func (l *loading) resolveApps() {
 			Schedule: c.Schedule, BaseURL: c.ZIM.BaseURL, Rate: c.ZIM.Rate, BatchSize: c.ZIM.BatchSize, Timeout: c.ZIM.Timeout,
 		}}
 		l.requireSecret("zim", c.ZIM.ServerSecret)
-	case l.needs&needApps != 0 && !l.unreadable && !l.given("zim.app_id") && !l.faulty("zim", "apps"):
-		l.wrong("zim.app_id", "no app: %s", howToGiveAnApp)
+	case l.needs&needApps != 0 && !l.unreadable && !l.faulty("zim", "apps"):
+		if !l.given("zim.app_id") {
+			l.wrong("zim.app_id", "no app: set zim.app_id (POLLER_ZIM_APP_ID), or list several under apps")
+		}
+		l.requireSecret("zim", c.ZIM.ServerSecret)
 	}
 }
 

@@ -52,6 +52,31 @@ func TestAppBesideApps(t *testing.T) {
 	}
 }
 
+// What is wrong with the app id hides nothing about the secret.
+func TestAppIDAndSecretAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		text    string
+		environ []string
+		want    []string
+	}{
+		{"", nil, []string{"- zim.app_id", "- zim.server_secret"}},
+		{"zim: {server_secret: s}", nil, []string{"- zim.app_id"}},
+		{"zim: {server_secret: 's s'}", nil, []string{"1:22 zim.server_secret", "- zim.app_id"}},
+		{"zim: {app_id: abc}", nil, []string{"1:15 zim.app_id", "1:15 zim.app_id"}},
+		{"zim: {app_id: 0}", nil, []string{"1:15 zim.app_id", "1:15 zim.app_id"}},
+		{"zim: {app_id: 0, server_secret: s}", nil, []string{"1:15 zim.app_id"}},
+		{"", []string{"POLLER_ZIM_APP_ID=abc"}, []string{"POLLER_ZIM_APP_ID", "POLLER_ZIM_APP_ID"}},
+		{"", []string{"POLLER_ZIM_APP_ID=0"}, []string{"POLLER_ZIM_APP_ID", "POLLER_ZIM_APP_ID"}},
+		{"", []string{"POLLER_ZIM_APP_ID=0", "POLLER_ZIM_SERVER_SECRET=s"}, []string{"POLLER_ZIM_APP_ID"}},
+		{"", []string{"POLLER_ZIM_APP_ID=0", "POLLER_ZIM_SERVER_SECRET_FILE=/nowhere"}, []string{"POLLER_ZIM_APP_ID", "POLLER_ZIM_SERVER_SECRET_FILE"}},
+	} {
+		_, fs := readText(t, test.text+"\n", test.environ...)
+		if got := where(fs); !cmp.Equal(got, test.want) {
+			t.Errorf("%q, %q: faults at %q, want %q", test.text, test.environ, got, test.want)
+		}
+	}
+}
+
 func TestChooseApp(t *testing.T) {
 	one := config{Apps: []appConfig{{AppID: 5}}}
 	two := config{Apps: []appConfig{{AppID: 5}, {AppID: 6}}}
@@ -125,5 +150,13 @@ func TestAddressesFromFiles(t *testing.T) {
 	_, fs = readText(t, minimal+"database: {url_file: "+servers+"}\n")
 	if got, want := where(fs), []string{"2:22 database.url_file"}; !cmp.Equal(got, want) {
 		t.Errorf("faults at %q, want %q", got, want)
+	}
+}
+
+// The schedule's own error names it too: the fault says it once.
+func TestScheduleNamedOnce(t *testing.T) {
+	_, fs := readText(t, minimal+"schedule: named\n")
+	if len(fs) != 1 || fs[0].Message != "is no schedule" {
+		t.Errorf("faults %v, want one with the message %q", fs, "is no schedule")
 	}
 }

@@ -95,7 +95,7 @@ func TestOtherPeoplesVariables(t *testing.T) {
 
 func TestWithoutAnApp(t *testing.T) {
 	_, fs := readText(t, "")
-	if got, want := where(fs), []string{"- zim.app_id"}; !cmp.Equal(got, want) {
+	if got, want := where(fs), []string{"- zim.app_id", "- zim.server_secret"}; !cmp.Equal(got, want) {
 		t.Errorf("faults at %q, want %q", got, want)
 	}
 	cfg, fs := readWith(t, needDatabase, "", "POLLER_DATABASE_URL=postgres://h/d")

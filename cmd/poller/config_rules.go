@@ -61,7 +61,7 @@ func (l *loading) checkText(key, text string) error {
 			return errors.New("must be a cron line or @every")
 		}
 		if l.parseSchedule != nil {
-			return l.parseSchedule(text)
+			return l.checkSchedule(text)
 		}
 	case "nats.listen":
 		return checkListen(text)
@@ -75,6 +75,15 @@ func (l *loading) checkText(key, text string) error {
 		return oneOf(text, "json", "console")
 	}
 	return nil
+}
+
+// checkSchedule leaves out the words by which the error names the schedule: the fault names it already.
+func (l *loading) checkSchedule(text string) error {
+	err := l.parseSchedule(text)
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), fmt.Sprintf("schedule %q: ", text)))
 }
 
 func checkCount(key string, n int) error {

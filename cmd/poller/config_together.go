@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"os"
+	"time"
 )
 
 // checkTogether finds values that are good alone and not beside each other, and files that are not there.
@@ -22,7 +23,11 @@ func (l *loading) checkTogether() {
 	}
 	l.checkRetention()
 	if _, port, err := net.SplitHostPort(c.HTTP.Listen); err == nil && port != "0" && c.NATS.URL == "" && c.NATS.Listen == c.HTTP.Listen {
-		l.wrong(l.givenOf("http.listen", "nats.listen"), "http.listen and nats.listen are the same address")
+		key, other := "http.listen", "nats.listen"
+		if l.givenOf(key, other) == other {
+			key, other = other, key
+		}
+		l.wrong(key, "is the same address as %s", other)
 	}
 }
 
@@ -33,13 +38,19 @@ func (l *loading) checkRetention() {
 	if l.faulty("stream.max_age", "retention.transitions", "retention.snapshots") {
 		return
 	}
-	if c.Retention.Transitions < c.Stream.MaxAge {
-		l.wrong(l.givenOf("retention.transitions", "stream.max_age"), "retention.transitions (%s) must not be shorter than stream.max_age (%s)",
-			formatDuration(c.Retention.Transitions), formatDuration(c.Stream.MaxAge))
-	}
-	if c.Retention.Snapshots < c.Retention.Transitions {
-		l.wrong(l.givenOf("retention.snapshots", "retention.transitions"), "retention.snapshots (%s) must not be shorter than retention.transitions (%s): transitions follow on a snapshot",
-			formatDuration(c.Retention.Snapshots), formatDuration(c.Retention.Transitions))
+	l.checkOutlives("retention.transitions", c.Retention.Transitions, "stream.max_age", c.Stream.MaxAge, "")
+	l.checkOutlives("retention.snapshots", c.Retention.Snapshots, "retention.transitions", c.Retention.Transitions,
+		": transitions follow on a snapshot")
+}
+
+// checkOutlives reports a duration that is shorter than the one it must outlive, at whichever of the two was given.
+func (l *loading) checkOutlives(longKey string, long time.Duration, shortKey string, short time.Duration, why string) {
+	switch {
+	case long >= short:
+	case l.givenOf(longKey, shortKey) == longKey:
+		l.wrong(longKey, "%s is shorter than %s (%s)%s", formatDuration(long), shortKey, formatDuration(short), why)
+	default:
+		l.wrong(shortKey, "%s is longer than %s (%s)%s", formatDuration(short), longKey, formatDuration(long), why)
 	}
 }
 

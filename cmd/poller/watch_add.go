@@ -14,6 +14,12 @@ type watchAddCmd struct {
 	IDs []string `arg:"" name:"id" help:"User ids as ZIM knows them. Put -- before one that begins with a dash."`
 }
 
+// Help says how an id that looks like a flag is told from one.
+func (c *watchAddCmd) Help() string {
+	return "All ids or, when one is invalid, none. What begins with a dash is taken for a flag unless -- stands before it: " +
+		"poller watch add -- -foo"
+}
+
 // Run adds the ids and says how many were new.
 func (c *watchAddCmd) Run(ctx context.Context, g *globals) error {
 	var bad []watchlist.Invalid
@@ -44,6 +50,11 @@ func (c *watchAddCmd) Run(ctx context.Context, g *globals) error {
 type watchRemoveCmd struct {
 	watchFlags
 	IDs []string `arg:"" name:"id" help:"User ids, also invalid ones that another program wrote. Put -- before one that begins with a dash."`
+}
+
+// Help says how an id that looks like a flag is told from one.
+func (c *watchRemoveCmd) Help() string {
+	return "What begins with a dash is taken for a flag unless -- stands before it: poller watch remove -- -foo"
 }
 
 // Run removes the ids and says how many were there.

@@ -40,12 +40,16 @@ func (c *watchImportCmd) Run(ctx context.Context, g *globals) error {
 	defer release()
 	return c.with(ctx, g, func(list appList) error {
 		counted := &countingReader{in: in}
+		spaced := spacedIDs{}
 		progress := newProgress(g.Stderr, "import")
-		report, err := list.Import(ctx, list.app, watchlist.Read(counted, formatOf(c.Format, c.File), c.Column), c.SkipInvalid,
+		report, err := list.Import(ctx, list.app, spaced.watch(watchlist.Read(counted, formatOf(c.Format, c.File), c.Column)), c.SkipInvalid,
 			func(i watchlist.Imported) {
 				progress.tell(i.Read, share(counted.read, size), fmt.Sprintf("%d added", i.Added))
 			})
 		progress.end()
+		if err == nil {
+			spaced.warn(g.Stderr)
+		}
 		return c.conclude(ctx, g, report, err)
 	})
 }

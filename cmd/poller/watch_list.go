@@ -88,6 +88,9 @@ func (t textRows) row(r watchlist.Row) error {
 	if r.Invalid != "" {
 		id, note = strconv.Quote(id), "  invalid: "+r.Invalid
 	}
+	if r.Invalid == "" && edgeSpace(id) {
+		id = strconv.Quote(id)
+	}
 	_, err := fmt.Fprintf(t.out, rowFormat, id, status, since, r.AddedAt.UTC().Format(time.RFC3339), note)
 	return err
 }

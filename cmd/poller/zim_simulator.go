@@ -11,8 +11,8 @@ import (
 // zimSimulatorCmd is poller zim-simulator: the simulated ZIM alone. It needs no
 // configuration.
 type zimSimulatorCmd struct {
-	Listen  string        `default:"127.0.0.1:8085" placeholder:"HOST:PORT" help:"Where the gateway listens."`
-	Control string        `default:"127.0.0.1:8086" placeholder:"HOST:PORT" help:"Where its HTTP control listens; empty for none."`
+	Listen  string        `default:"127.0.0.1:8085" help:"Where the gateway listens."`
+	Control string        `default:"127.0.0.1:8086" help:"Where its HTTP control listens; empty for none."`
 	AppID   uint32        `default:"1234567890" help:"AppID that it answers for."`
 	Secret  string        `default:"0123456789abcdef0123456789abcdef" help:"ServerSecret of the app."`
 	Rate    int           `default:"20" help:"Requests in a sliding second; -1 for no limit."`
