@@ -114,7 +114,12 @@ func TestLostAcks(t *testing.T) {
 	r := w.relay()
 	var told []int64
 	var behind int64
-	r.Told = func(e *presence.Event, _ int64) { told = append(told, e.Seq) }
+	r.Told = func(e *presence.Event, more int64) {
+		told = append(told, e.Seq)
+		if more != 10-e.Seq {
+			t.Errorf("event %d of 10 is told with %d more to come", e.Seq, more)
+		}
+	}
 	r.Behind = func(events int64, _ time.Time) { behind = events }
 	if err := r.Drain(t.Context()); err == nil || behind != 6 || w.cursor.Seq != 4 {
 		t.Errorf("Drain() = %v, behind %d, cursor %d; want an error, 6, 4", err, behind, w.cursor.Seq)
