@@ -21,8 +21,10 @@ import (
 	"time"
 )
 
-// Guard is added to the second: 10 ms leave 99 % of the limit to use.
-const Guard = 10 * time.Millisecond
+// Guard is added to the second: 15 ms leave 98.5 % of the limit to use. With 10 one
+// in four runs of 20 s on a machine that was kept busy had 21 arrivals in a second
+// at the server, with 15 none of eight (BenchmarkBudget).
+const Guard = 15 * time.Millisecond
 
 // Late wake-ups are made up for: the pace is allowed to be this many slots
 // behind, and to close up by leaving this share of the even gap between two.
