@@ -23,7 +23,7 @@ func (c *checkCmd) Run(g *globals) error {
 			return fmt.Errorf("write the report: %w", err)
 		}
 		if shown := (faults)(nil); errors.As(err, &shown) {
-			return shownFaults{shown}
+			return shownError{shown}
 		}
 		return err
 	}
@@ -33,11 +33,11 @@ func (c *checkCmd) Run(g *globals) error {
 	return writeSettings(g.Stdout, cfg)
 }
 
-// shownFaults are faults that were written already: what is left of them is the exit code.
-type shownFaults struct{ faults }
+// shownError are faults that were written already: what is left of them is the exit code.
+type shownError struct{ faults }
 
 // Error is empty: there is nothing more to say.
-func (shownFaults) Error() string { return "" }
+func (shownError) Error() string { return "" }
 
 // checked is what poller check -o json writes.
 type checked struct {
