@@ -55,6 +55,13 @@ func (c *Client) slot(ctx context.Context) (*conn, func(), error) {
 		conn.Release()
 		return nil, nil, err
 	}
+	if conn.Err() != nil { // it has died while it waited, and the slot would be spent on nothing
+		conn.Release()
+		if conn, err = c.connect(ctx); err != nil {
+			sent()
+			return nil, nil, err
+		}
+	}
 	return conn, sent, nil
 }
 
