@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zim-presence/poller/presence"
@@ -63,21 +62,16 @@ func wantBucket(t *testing.T, b *bench, want map[string]string) {
 	t.Helper()
 	kv := bucket(t, b)
 	eventually(t, "the bucket follows", func() bool { return maps.Equal(watched(t, kv), want) })
-	keys, err := kv.Keys(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := slices.Sorted(slices.Values(keys)), slices.Sorted(maps.Keys(want)); !slices.Equal(got, want) {
-		t.Errorf("keys %q, want %q", got, want)
-	}
+	// Keys and Get may be answered by a replica, which may be behind.
+	eventually(t, "all keys are listed", func() bool {
+		keys, err := kv.Keys(t.Context())
+		return err == nil && slices.Equal(slices.Sorted(slices.Values(keys)), slices.Sorted(maps.Keys(want)))
+	})
 	for key, value := range want {
-		entry, err := kv.Get(t.Context(), key)
-		if err != nil {
-			t.Fatalf("Get(%q): %v", key, err)
-		}
-		if diff := cmp.Diff(value, string(entry.Value())); diff != "" {
-			t.Errorf("Get(%q) (-want +got):\n%s", key, diff)
-		}
+		eventually(t, "Get of "+key, func() bool {
+			entry, err := kv.Get(t.Context(), key)
+			return err == nil && string(entry.Value()) == value
+		})
 	}
 }
 
