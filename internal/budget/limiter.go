@@ -22,8 +22,8 @@ import (
 )
 
 // Guard is added to the second: 15 ms leave 98.5 % of the limit to use. With 10 one
-// in four runs of 20 s on a machine that was kept busy had 21 arrivals in a second
-// at the server, with 15 none of eight (BenchmarkBudget).
+// of five runs of 20 s on a machine that was kept busy failed the server's check,
+// with 15 none of ten (BenchmarkBudget).
 const Guard = 15 * time.Millisecond
 
 // Late wake-ups are made up for: the pace is allowed to be this many slots
