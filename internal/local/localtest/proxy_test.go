@@ -208,3 +208,19 @@ func TestProxyDeliversForTheDead(t *testing.T) {
 	close(release)
 	server.until(t, "will,")
 }
+
+// A session of Postgres through a proxy is as direct as without.
+func TestPostgresProxy(t *testing.T) {
+	p, through := localtest.PostgresProxy(t, localtest.Postgres(t))
+	conn := connect(t, through)
+	if pid := value[uint32](t, conn, "select pg_backend_pid()"); pid != conn.PgConn().PID() {
+		t.Errorf("backend %d, told was %d", pid, conn.PgConn().PID())
+	}
+	if got := p.Connections(); got != 1 {
+		t.Errorf("%d connections through the proxy, want 1", got)
+	}
+	p.Cut()
+	if err := conn.Ping(t.Context()); err == nil {
+		t.Error("a ping was answered over a connection that was cut")
+	}
+}
