@@ -24,8 +24,11 @@ func TestMain(m *testing.M) {
 		return
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "16"); err != nil { // these tests wait more than they compute
-		panic(err)
+	// These tests wait more than they compute; a fuzz target computes, and has as many workers as it is told.
+	if flag.Lookup("test.fuzz").Value.String() == "" {
+		if err := flag.Set("test.parallel", "16"); err != nil {
+			panic(err)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }
