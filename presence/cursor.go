@@ -10,10 +10,13 @@ type Tail struct {
 	// Created is when the stream was made: one made anew counts from 1 again.
 	Created time.Time
 	// Found tells whether the last message can still be read; it cannot when it
-	// has expired or was deleted. The fields below are empty then, but for Kept.
+	// has expired or was deleted. The fields below are empty then, but for Kept
+	// and KeptAt.
 	Found bool
-	// Kept is the Presence-Seq of the newest event that can be read, 0 for none.
+	// Kept is the Presence-Seq of the newest event that can be read, 0 for none;
+	// KeptAt is its place in the stream.
 	Kept    int64
+	KeptAt  uint64
 	Seq     int64 // its Presence-Seq
 	ID      string
 	Subject string

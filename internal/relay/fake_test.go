@@ -181,9 +181,9 @@ func (w *world) Tail(ctx context.Context) (presence.Tail, error) {
 	}
 	last := w.messages[len(w.messages)-1]
 	if last.deleted {
-		for _, m := range w.messages {
+		for i, m := range w.messages {
 			if !m.deleted {
-				tail.Kept = max(tail.Kept, m.event.Seq)
+				tail.Kept, tail.KeptAt = m.event.Seq, uint64(i+1)
 			}
 		}
 		return tail, nil
@@ -192,7 +192,8 @@ func (w *world) Tail(ctx context.Context) (presence.Tail, error) {
 		return presence.Tail{}, errForeign
 	}
 	data, err := last.event.Data()
-	tail.Found, tail.Seq, tail.Kept, tail.ID, tail.Subject, tail.Data = true, last.event.Seq, last.event.Seq, last.event.ID(), last.event.Subject(), data
+	tail.Found, tail.Seq, tail.Kept, tail.KeptAt = true, last.event.Seq, last.event.Seq, tail.StreamSeq
+	tail.ID, tail.Subject, tail.Data = last.event.ID(), last.event.Subject(), data
 	return tail, err
 }
 
@@ -266,6 +267,13 @@ func (w *world) intrude() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.messages = append(w.messages, message{})
+}
+
+// copyOf publishes an old event again, as somebody else might.
+func (w *world) copyOf(seq int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.messages = append(w.messages, message{event: w.rows[seq]})
 }
 
 // relay returns a new relay of the world, as after a start of the program.

@@ -198,6 +198,52 @@ func TestEndsThatAreNotGuessed(t *testing.T) {
 	}
 }
 
+// Copies of old events at the end of the stream are not where it has come to:
+// all that was told since them would be told again.
+func TestCopiesOfEvents(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		w, r := drained(t, 10)
+		w.copyOf(4)
+		w.copyOf(5)
+		w.commit(3)
+		if restarted {
+			r = w.relay()
+		}
+		for copies := range 2 {
+			var copied *CopyError
+			if err := r.Drain(t.Context()); !errors.As(err, &copied) || *copied != (CopyError{int64(5 - copies), uint64(12 - copies), 10}) {
+				t.Fatalf("Drain() = %v, want that message %d is a copy of event %d", err, 12-copies, 5-copies)
+			}
+			w.messages[11-copies].deleted = true // by the operator
+		}
+		mustDrain(t, r)
+		if got := w.held(); !slices.Equal(got, upTo(1, 13)) {
+			t.Errorf("mended: the stream has %v, want 13 events", got)
+		}
+	}
+}
+
+// A stream that somebody made anew is compared before anything goes into it.
+func TestMadeAnewBySomebodyElse(t *testing.T) {
+	w, r := drained(t, 10)
+	w.commit(3)
+	w.recreate()
+	w.fault = func(call string) (bool, error) {
+		if call == "ensure" {
+			return false, errFault
+		}
+		return true, nil
+	}
+	if err := r.Drain(t.Context()); !errors.Is(err, errFault) || len(w.held()) != 0 {
+		t.Fatalf("Drain() = %v with %v told, want %v and nothing", err, w.held(), errFault)
+	}
+	w.fault = func(string) (bool, error) { return true, nil }
+	mustDrain(t, r)
+	if got := w.held(); !slices.Equal(got, upTo(11, 13)) {
+		t.Errorf("the stream has %v, want what had not been told", got)
+	}
+}
+
 // Rows that were told and then dropped for their age are no contradiction, and
 // what is behind them is told.
 func TestDroppedRows(t *testing.T) {

@@ -163,6 +163,13 @@ func (r *Relay) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if made := r.cursor.StreamCreated; !made.IsZero() && !made.Equal(cursor.StreamCreated) {
+		// Somebody made it anew since it was last compared.
+		r.ensured = time.Time{}
+		if err := r.ensure(ctx); err != nil {
+			return err
+		}
+	}
 	r.cursor, r.unheard = cursor, 0
 	if !r.savedOf.Equal(cursor.StreamCreated) {
 		// What goes into a stream that is not remembered could not be counted

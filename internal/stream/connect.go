@@ -42,7 +42,7 @@ const (
 
 // Connect returns a connection that never gives up, also when no server can be
 // reached yet or the credentials are refused: it says so in the log and tries
-// again, twice to five times a second. While NATS is away nothing is buffered, a
+// again, twice to five times a second. Names are looked up anew each time. While NATS is away nothing is buffered, a
 // publish fails at once. What no retry can mend, such as a malformed URL or an
 // unreadable file, is an error. Neither errors nor log name a credential.
 func Connect(opts Options) (*nats.Conn, error) {
@@ -53,6 +53,9 @@ func Connect(opts Options) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Name(opts.Name),
 		nats.Timeout(connectTimeout),
+		// The client's own lookup has no timeout, and everybody who asks how the
+		// connection stands waits for it; the dialer's is part of connectTimeout.
+		nats.SkipHostLookup(),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.ReconnectBufSize(-1),

@@ -48,7 +48,6 @@ func (e *ForeignError) Error() string {
 }
 
 // surprise marks an error as weather.
-// surprise marks an error as weather.
 func surprise(err error) error {
 	if errors.Is(err, nats.ErrReconnectBufExceeded) {
 		err = awayError{err}

@@ -59,7 +59,7 @@ func (s *Stream) tailAt(ctx context.Context, info *jetstream.StreamInfo) (presen
 	if tail.Seq, tail.ID, err = s.numbered(msg); err != nil {
 		return presence.Tail{}, err
 	}
-	tail.Found, tail.Kept, tail.Subject, tail.Data = true, tail.Seq, msg.Subject, msg.Data
+	tail.Found, tail.Kept, tail.KeptAt, tail.Subject, tail.Data = true, tail.Seq, msg.Seq, msg.Subject, msg.Data
 	return tail, nil
 }
 
@@ -74,6 +74,7 @@ func (s *Stream) kept(ctx context.Context, tail presence.Tail) (presence.Tail, e
 		return presence.Tail{}, err
 	}
 	tail.Kept, _, err = s.numbered(msg)
+	tail.KeptAt = msg.Seq
 	return tail, err
 }
 
