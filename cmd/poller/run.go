@@ -184,7 +184,8 @@ func (p *parts) serve(ctx context.Context, fail context.CancelCauseFunc) {
 }
 
 // watchOver feeds the checks that no room feeds, and ends the program when the
-// embedded Postgres has ended: a new start is the supervisor's business.
+// embedded Postgres has ended, or the NATS client gives up, as it does after some
+// errors of the protocol: a new start is the supervisor's business.
 func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 	const every, patience = 2 * time.Second, 2 * time.Second
 	p.checks.Watch("nats", func(time.Time) error {
@@ -207,6 +208,10 @@ func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 			p.checks.Set("postgres", err)
 		}
 		cancel()
+		if p.bus.IsClosed() && ctx.Err() == nil {
+			fail(fmt.Errorf("the connection to nats is closed for good: %w", p.bus.LastError()))
+			return
+		}
 		select {
 		case <-time.After(every):
 		case <-ended:
