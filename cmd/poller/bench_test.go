@@ -102,13 +102,13 @@ func (w *world) float(sql string, args ...any) (f float64) {
 }
 
 // rowsWritten counts what all programs have written to the tables, aside from
-// the lease's renewals, which come by the clock, and the relay's cursor, which is
-// written once a start.
+// the renewals of leases and replicas, which come by the clock, and the relay's
+// cursor, which is written once a start.
 func (w *world) rowsWritten() int {
 	return w.count(`
 		select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)
 		  from pg_stat_user_tables
-		 where relname not in ('apps', 'relay_cursors')`)
+		 where relname not in ('apps', 'replicas', 'relay_cursors')`)
 }
 
 // metric reads one value of the program's metrics, 0 when it is not there yet.
