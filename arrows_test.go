@@ -45,6 +45,7 @@ var house = map[string][]string{
 	"internal/relay": {"presence"},
 
 	"internal/status": {"presence"},
+	"internal/audit":  {"presence"},
 
 	// For the demo and for tests.
 	"internal/zimsim":          {},

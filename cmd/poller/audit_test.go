@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/rs/zerolog"
 
-	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/audit"
 	"github.com/zim-presence/poller/internal/zimsim"
 	"github.com/zim-presence/poller/presence"
 )
@@ -90,14 +87,29 @@ func (w *world) newEvents(behind, n int) map[string][]told {
 // must have come to rest.
 func (w *world) audit() {
 	w.t.Helper()
-	all := w.events(0)
-	w.auditStream(all)
-	state := w.auditChains(all)
-	w.auditState(state)
-	w.auditBucket(state)
+	report, err := audit.Audit{DB: w.pool, JS: w.js, App: worldApp, Truth: w.truth, Patience: patience}.Run(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range report.Findings {
+		w.t.Error(f)
+	}
 	w.auditBudget()
 	if repeated := w.zim.Stats().RepeatedNonces; repeated != 0 {
 		w.t.Errorf("%d nonces were used twice", repeated)
+	}
+}
+
+// truth is how a user stands at the simulated ZIM.
+func (w *world) truth(user string) (presence.Status, presence.Detail, bool) {
+	state, _ := w.zim.State(user)
+	switch state {
+	case zimsim.Online:
+		return presence.Online, presence.NoDetail, true
+	case zimsim.Timeout:
+		return presence.Offline, presence.Timeout, true
+	default:
+		return presence.Offline, presence.NoSession, true
 	}
 }
 
@@ -108,114 +120,15 @@ func (w *world) audit() {
 // budget, where the server has a process of its own.
 func (w *world) auditBudget() {
 	w.t.Helper()
-	const limit, span = 20, 900 * time.Millisecond
 	arrivals, first := w.zim.Arrivals(0)
 	if first != 0 {
 		w.t.Errorf("the first %d arrivals are forgotten", first)
 	}
-	for i := limit; i < len(arrivals); i++ {
-		if gap := arrivals[i] - arrivals[i-limit]; gap < span {
-			w.t.Errorf("%d requests in %s, the limit is %d in a second", limit+1, gap, limit)
-		}
+	_, findings := audit.Arrivals(worldApp, arrivals, 20, 900*time.Millisecond)
+	for _, f := range findings {
+		w.t.Error(f)
 	}
 	w.t.Logf("%d requests, at most %d in a sliding second", len(arrivals), w.zim.Stats().MostPerSecond)
-}
-
-// auditStream compares the stream with the ledger, byte by byte.
-func (w *world) auditStream(all []told) {
-	w.t.Helper()
-	book := ledger.New(w.pool, worldApp, zerolog.Nop())
-	rows, err := book.After(context.Background(), presence.Cursor{}, 1_000_000)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if len(rows) != len(all) {
-		w.t.Errorf("the ledger has %d events, the stream %d", len(rows), len(all))
-	}
-	for i := range min(len(rows), len(all)) {
-		data, err := rows[i].Data()
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		got := all[i]
-		if rows[i].Seq != int64(i+1) || got.Seq != rows[i].Seq || got.seq != strconv.Itoa(i+1) {
-			w.t.Fatalf("place %d: ledger has event %d, stream %d (header %s)", i+1, rows[i].Seq, got.Seq, got.seq)
-		}
-		if got.id != rows[i].ID() || got.subject != rows[i].Subject() || !bytes.Equal(got.data, data) || got.contentType != presence.ContentType {
-			w.t.Fatalf("event %d differs:\nstream %s %s %s %s\nledger %s %s %s", i+1, got.id, got.subject, got.contentType, got.data,
-				rows[i].ID(), rows[i].Subject(), data)
-		}
-	}
-}
-
-// auditChains follows each user's events and returns where they lead.
-func (w *world) auditChains(all []told) map[string]told {
-	w.t.Helper()
-	last := map[string]told{}
-	for _, e := range all {
-		before := last[e.User.ID]
-		if e.PrevSeq != before.Seq || e.From != before.To {
-			w.t.Errorf("event %d of %q: from %s behind event %d, but event %d led to %s", e.Seq, e.User.ID, e.From, e.PrevSeq, before.Seq, before.To)
-		}
-		kind, ok := presence.KindOf(e.From, e.To)
-		if !ok || kind != e.Kind || e.After.After(e.ObservedAt) {
-			w.t.Errorf("event %d of %q is no change: %s", e.Seq, e.User.ID, e.data)
-		}
-		last[e.User.ID] = e
-	}
-	return last
-}
-
-// auditState compares the tables with the events, and with the truth.
-func (w *world) auditState(folded map[string]told) {
-	w.t.Helper()
-	rows, err := w.pool.Query(context.Background(), `
-		select p.user_id, p.status, p.detail, p.since, exists (select from watched_users u where u.app_id = p.app_id and u.user_id = p.user_id)
-		  from presence p
-		 where p.app_id = $1`, worldApp)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	var user, status, detail string
-	var since *time.Time
-	var watched bool
-	n := 0
-	_, err = pgx.ForEachRow(rows, []any{&user, &status, &detail, &since, &watched}, func() error {
-		n++
-		e := folded[user]
-		if status != e.To.String() || since != nil && !since.Equal(e.ObservedAt) {
-			w.t.Errorf("presence of %q: %s since %v, the events say %s since %s", user, status, since, e.To, e.ObservedAt)
-		}
-		if !watched {
-			return nil
-		}
-		if truth, _ := w.zim.State(user); status != truth.Status() || detail != truth.Detail() {
-			w.t.Errorf("presence of %q: %s %s, the truth is %s", user, status, detail, truth)
-		}
-		return nil
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if n < len(folded) {
-		w.t.Errorf("presence has %d users, the events %d", n, len(folded))
-	}
-}
-
-// auditBucket compares the bucket with each user's last event. It trails the
-// stream, so it is waited for.
-func (w *world) auditBucket(folded map[string]told) {
-	w.t.Helper()
-	bucket, err := w.js.KeyValue(context.Background(), "presence_"+strconv.Itoa(worldApp))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for user, e := range folded {
-		w.until("the bucket has the last event of "+user, func() bool {
-			entry, err := bucket.Get(context.Background(), presence.EncodeUser(user))
-			return err == nil && bytes.Equal(entry.Value(), e.data)
-		})
-	}
 }
 
 // auditIntervals proves each event's interval against the history: a change to
