@@ -53,6 +53,7 @@ func newApp(cfg config, a appConfig, db *database, nc *nats.Conn, metrics *statu
 		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
 	}
 	it.budget = budget.New(a.Rate, it.holder.allow)
+	it.metrics.SetRate(it.budget.Rate())
 	it.terms = ledger.Terms{Owner: owner(), TTL: cfg.Lease.TTL, Window: it.budget.Window()}
 	it.list = &watched{Watchlist: watchlist.New(db.Pool), app: a.AppID, log: it.log}
 	it.ledger = ledger.New(db.Pool, a.AppID, log)

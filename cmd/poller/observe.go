@@ -49,6 +49,7 @@ func (a *app) relay() *relay.Relay {
 func (a *app) attempted(t zim.Attempt) {
 	a.metrics.Attempted(t.Result, t.Elapsed)
 	a.metrics.BudgetSpent(1)
+	a.metrics.SetRate(a.budget.Rate())
 }
 
 func (a *app) committed(c presence.Changes, took time.Duration) {

@@ -12,6 +12,11 @@
 //
 // The guard stands for what the limiter cannot see: that one request may reach
 // the server a little slower than the request that follows it a second later.
+//
+// The limit is what was set, and the most there ever is. When the server says
+// that it is too much all the same, perhaps because others spend the same
+// allowance, the working rate goes below it for everybody, and comes back by
+// steps: see working.go.
 package budget
 
 import (
@@ -36,9 +41,9 @@ const (
 // Limiter hands out the slots of one app. Its methods may be called from any
 // goroutine; waiters are served in the order in which they came.
 type Limiter struct {
-	limit  int           // slots in one window
-	window time.Duration // a second and the guard; longer for rates under 1
-	gap    time.Duration // even pace
+	limit  int           // slots in one span
+	span   time.Duration // a second; longer for rates under 1
+	window time.Duration // the span and the guard
 	allow  func(ctx context.Context) error
 
 	turn chan struct{} // held by the one waiter whose slot comes next
@@ -49,6 +54,7 @@ type Limiter struct {
 	pace      time.Time // the even pace's next slot
 	earliest  time.Time // the next slot by the least gap
 	notBefore time.Time
+	working   working
 }
 
 // slot is one request's place in the ring. Until it has been sent its time
@@ -72,8 +78,8 @@ func New(rate float64, allow func(ctx context.Context) error) *Limiter {
 		allow = func(context.Context) error { return nil }
 	}
 	return &Limiter{
-		limit: limit, window: span + Guard, gap: span / time.Duration(limit), allow: allow,
-		turn: make(chan struct{}, 1), ring: make([]slot, limit),
+		limit: limit, span: span, window: span + Guard, allow: allow,
+		turn: make(chan struct{}, 1), ring: make([]slot, limit), working: newWorking(limit),
 	}
 }
 
@@ -117,6 +123,33 @@ func (l *Limiter) Pause(until time.Time) {
 	}
 }
 
+// Refused notes that the server has answered a request, sent then, that it is
+// one too many. No slot goes for wait, a window at least, and the working rate
+// is halved, once for all requests that were under way together.
+func (l *Limiter) Refused(sent time.Time, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	until := time.Now().Add(max(wait, l.window))
+	l.notBefore = later(l.notBefore, until)
+	l.working.refused(sent, until)
+}
+
+// Accepted notes that the server has answered a request, sent then, as asked.
+// A lowered working rate comes back by that.
+func (l *Limiter) Accepted(sent time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.working.accepted(sent, l.span)
+}
+
+// Rate returns the working rate, in requests a second: that of [New] while
+// nobody complains, and never more.
+func (l *Limiter) Rate() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.working.rate / l.span.Seconds()
+}
+
 // FreeAt returns when somebody else may begin to spend the same budget: the
 // latest request's time plus the window. It is zero when nothing has been spent.
 func (l *Limiter) FreeAt() time.Time {
@@ -147,12 +180,20 @@ func (l *Limiter) Spent() uint64 {
 func (l *Limiter) wait(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	due := l.notBefore
-	if l.spent >= uint64(l.limit) {
-		oldest := l.ring[l.spent%uint64(l.limit)].effective(now)
-		due = later(due, oldest.Add(l.window))
+	due := later(l.notBefore, l.clearOf(l.limit, l.window, now))
+	if n := l.working.whole(); n < l.limit {
+		due = later(due, l.clearOf(n, time.Duration(n)*l.working.gap(l.span)+Guard, now))
 	}
 	return later(due, later(l.pace, l.earliest)).Sub(now)
+}
+
+// clearOf returns when the slot that lies n slots back is a window ago. It wants
+// the lock, and n at most the limit.
+func (l *Limiter) clearOf(n int, window time.Duration, now time.Time) time.Time {
+	if l.spent < uint64(n) {
+		return time.Time{}
+	}
+	return l.ring[(l.spent-uint64(n))%uint64(l.limit)].effective(now).Add(window)
 }
 
 func (l *Limiter) spend(now time.Time) (n uint64) {
@@ -161,8 +202,9 @@ func (l *Limiter) spend(now time.Time) (n uint64) {
 	n = l.spent
 	l.spent++
 	l.ring[n%uint64(l.limit)] = slot{at: now}
-	l.pace = later(l.pace, now.Add(-mostBehind*l.gap)).Add(l.gap)
-	l.earliest = now.Add(time.Duration(leastOfAGap * float64(l.gap)))
+	gap := l.working.gap(l.span)
+	l.pace = later(l.pace, now.Add(-mostBehind*gap)).Add(gap)
+	l.earliest = now.Add(time.Duration(leastOfAGap * float64(gap)))
 	return n
 }
 

@@ -27,7 +27,7 @@ func mostInWindow(times []time.Time, span time.Duration) (most int) {
 }
 
 // Whatever the callers do - idle, come in crowds, dawdle between slot and send,
-// give up - no sliding second holds more sends than the limit.
+// give up, are refused - no sliding second holds more sends than the limit.
 func TestNoSlidingSecondOverTheLimit(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rate := rapid.OneOf(rapid.Float64Range(0.2, 3), rapid.Float64Range(1, 60)).Draw(rt, "rate")
@@ -40,6 +40,7 @@ func TestNoSlidingSecondOverTheLimit(t *testing.T) {
 		}
 		most := 0
 		patience := rapid.SliceOfN(rapid.IntRange(1, 60_000), 1, 40).Draw(rt, "patience ms")
+		says := rapid.SliceOfN(rapid.IntRange(0, 5), 1, 40).Draw(rt, "refused where 0")
 		synctest.Test(t, func(t *testing.T) {
 			l := New(rate, nil)
 			var mu sync.Mutex
@@ -54,9 +55,19 @@ func TestNoSlidingSecondOverTheLimit(t *testing.T) {
 				}
 				time.Sleep(ms(dawdle[i%len(dawdle)]))
 				mu.Lock()
-				sends = append(sends, time.Now())
+				at := time.Now()
+				sends = append(sends, at)
 				mu.Unlock()
 				sent()
+				time.Sleep(ms(dawdle[(i+1)%len(dawdle)]))
+				if says[i%len(says)] == 0 {
+					l.Refused(at, ms(dawdle[i%len(dawdle)]))
+				} else {
+					l.Accepted(at)
+				}
+				if rate < 1 && l.Rate() < rate*0.999 || l.Rate() > max(1, rate) {
+					t.Errorf("working rate %g of %g", l.Rate(), rate)
+				}
 			}
 			n := 0
 			for c, crowd := range crowds {

@@ -228,11 +228,7 @@ func (p *poller) check(t testing.TB, cut int) zimsim.Stats {
 	if full > max(1, len(arrivals.Offsets)/100) {
 		t.Errorf("%d of %d seconds at the server are over the limit", full, len(arrivals.Offsets))
 	}
-	refused := uint64(0)
-	for _, code := range []string{"660300005", "7", "http 429"} {
-		refused += stats.Refused[code]
-	}
-	if refused > uint64(full) {
+	if refused := refusedForRate(stats); refused > uint64(full) {
 		t.Errorf("%d requests were refused for the rate", refused)
 	}
 	if spent := p.limit.Spent(); stats.Arrivals > spent || stats.Arrivals+uint64(cut) < spent {

@@ -14,7 +14,7 @@ type App struct {
 	requests, transitions, missed                                    counts
 	started, completed, broken, skipped, seen, invented, told, slots prometheus.Counter
 	running, complete, watched, invalid, long, sweepRequests         prometheus.Gauge
-	held, epoch                                                      prometheus.Gauge
+	held, epoch, rate                                                prometheus.Gauge
 	request, sweep, commit, delay                                    prometheus.Observer
 	lag                                                              *lag
 }
@@ -26,7 +26,7 @@ func newApp(f families, app string) *App {
 		started: f.started.WithLabelValues(app), completed: f.sweeps.WithLabelValues(app, complete),
 		broken: f.sweeps.WithLabelValues(app, partial), skipped: f.skipped.WithLabelValues(app),
 		seen: f.seen.WithLabelValues(app), invented: f.invented.WithLabelValues(app), told: f.told.WithLabelValues(app),
-		slots:   f.slots.WithLabelValues(app),
+		slots: f.slots.WithLabelValues(app), rate: f.rate.WithLabelValues(app),
 		running: f.running.WithLabelValues(app), complete: f.complete.WithLabelValues(app),
 		watched: f.watched.WithLabelValues(app), invalid: f.invalid.WithLabelValues(app), long: f.long.WithLabelValues(app),
 		sweepRequests: f.sweepRequests.WithLabelValues(app), held: f.held.WithLabelValues(app), epoch: f.epoch.WithLabelValues(app),
@@ -45,6 +45,9 @@ func (a *App) Attempted(result string, elapsed time.Duration) {
 
 // BudgetSpent counts n more slots of the budget.
 func (a *App) BudgetSpent(n uint64) { a.slots.Add(float64(n)) }
+
+// SetRate says how many requests a second the budget allows at the moment.
+func (a *App) SetRate(rate float64) { a.rate.Set(rate) }
 
 // Recorded counts what a commit has written, and the time that it took. To be
 // called after the commit.

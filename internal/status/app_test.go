@@ -66,6 +66,7 @@ func TestAppCounts(t *testing.T) {
 			"request_duration_seconds count": 4, "request_duration_seconds sum": 1,
 		}},
 		{"budget", func(a *App) { a.BudgetSpent(1); a.BudgetSpent(20) }, map[string]float64{"budget_slots_total": 21}},
+		{"rate", func(a *App) { a.SetRate(20); a.SetRate(7.5) }, map[string]float64{"budget_rate": 7.5}},
 		{"a sweep that runs", func(a *App) { a.SweepStarted(300) }, map[string]float64{
 			"sweeps_started_total": 1, "sweep_running": 1, "watched_users": 300,
 		}},

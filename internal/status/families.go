@@ -4,10 +4,10 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // families are the metrics of all apps. The first label of each is the app.
 type families struct {
-	requests, transitions, missed, sweeps                                      *prometheus.CounterVec
-	started, skipped, seen, invented, told, slots                              *prometheus.CounterVec
-	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch *prometheus.GaugeVec
-	request, sweep, commit, delay                                              *prometheus.HistogramVec
+	requests, transitions, missed, sweeps                                            *prometheus.CounterVec
+	started, skipped, seen, invented, told, slots                                    *prometheus.CounterVec
+	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate *prometheus.GaugeVec
+	request, sweep, commit, delay                                                    *prometheus.HistogramVec
 }
 
 func newFamilies(r prometheus.Registerer) families {
@@ -16,6 +16,7 @@ func newFamilies(r prometheus.Registerer) families {
 		request: histograms(r, "poller_request_duration_seconds", "Time from sending a request to the end of its reply or its failure.",
 			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
 		slots: counters(r, "poller_budget_slots_total", "Slots of the request budget that were spent."),
+		rate:  gauges(r, "poller_budget_rate", "Requests a second that are allowed at the moment: the setting, or less since ZIM said that it is too much."),
 
 		started: counters(r, "poller_sweeps_started_total", "Sweeps begun."),
 		sweeps:  counters(r, "poller_sweeps_total", "Sweeps ended, by whether everybody was asked about (complete) or the sweep was broken off (partial).", "outcome"),

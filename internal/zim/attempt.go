@@ -25,11 +25,25 @@ func (c *Client) attempt(ctx context.Context, batch []presence.User, n *counter)
 	r, err := c.exchange(ctx, conn, sent, batch)
 	at := time.Now()
 	sent() // however it ended, the slot is spent
+	c.tellBudget(asked, r, err)
 	c.cfg.Attempted(Attempt{Result: resultOf(err), Elapsed: at.Sub(asked)})
 	if err != nil && ctx.Err() != nil {
 		return reply{}, presence.Answer{}, context.Cause(ctx)
 	}
 	return r, presence.Answer{AskedAt: presence.Instant(asked), At: presence.Instant(at)}, err
+}
+
+// tellBudget says whether the rate was right, if the reply says anything of it.
+func (c *Client) tellBudget(asked time.Time, r reply, err error) {
+	var failure *Error
+	switch {
+	case errors.As(err, &failure) && failure.Class == Slow:
+		c.cfg.Budget.Refused(asked, failure.RetryAfter)
+	case err == nil && r.slow:
+		c.cfg.Budget.Refused(asked, 0)
+	case err == nil:
+		c.cfg.Budget.Accepted(asked)
+	}
 }
 
 // slot returns a connection that stands and a slot to use at once. A few

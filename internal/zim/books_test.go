@@ -3,6 +3,7 @@ package zim
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +14,9 @@ type slots struct {
 	mu     sync.Mutex
 	taken  int
 	held   int         // taken, and not yet said to be sent
-	pauses []time.Time // as told
+	pauses []time.Time // for refused requests
+	good   int         // accepted
+	wrong  error       // with a call
 	until  time.Time
 	most   int   // refuses with err once so many are taken; 0 for never
 	err    error // see most
@@ -55,12 +58,29 @@ func (s *slots) try() (wait time.Duration, err error) {
 	return time.Until(s.until), nil
 }
 
-func (s *slots) Pause(until time.Time) {
+// Refused pauses for a second at least, as the limiter does.
+func (s *slots) Refused(sent time.Time, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.judge(sent)
+	until := time.Now().Add(max(wait, time.Second))
 	s.pauses = append(s.pauses, until)
 	if until.After(s.until) {
 		s.until = until
+	}
+}
+
+func (s *slots) Accepted(sent time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.judge(sent)
+	s.good++
+}
+
+// judge wants the lock.
+func (s *slots) judge(sent time.Time) {
+	if sent.IsZero() || sent.After(time.Now()) || s.good+len(s.pauses) >= s.taken {
+		s.wrong = fmt.Errorf("%d of %d requests answered, now one sent at %s", s.good+len(s.pauses), s.taken, sent)
 	}
 }
 

@@ -45,8 +45,11 @@ type Budget interface {
 	// Take waits for a slot. The function is called when the request has been
 	// written, or has failed to be, and perhaps again later.
 	Take(ctx context.Context) (sent func(), err error)
-	// Pause lets no slot go before the given time.
-	Pause(until time.Time)
+	// Refused is told that a request, sent then, was answered to be one too many.
+	// No slot goes for wait, or longer.
+	Refused(sent time.Time, wait time.Duration)
+	// Accepted is told of a request, sent then, that was answered as asked.
+	Accepted(sent time.Time)
 }
 
 // Config says whom to ask, and how. All fields but the last three are required.

@@ -44,12 +44,10 @@ func (a *asking) insist(ctx context.Context, batch []presence.User, split splitt
 		if done, err := a.giveUp(ctx, batch, failure, failures[failure.Class], split); done {
 			return answered, err
 		}
-		pause := max(pauses.NextBackOff(), failure.RetryAfter)
 		if failure.Class == Slow {
-			a.client.cfg.Budget.Pause(time.Now().Add(max(pause, time.Second)))
-			continue
+			continue // the budget knows, and lets everybody wait
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleep(ctx, max(pauses.NextBackOff(), failure.RetryAfter)); err != nil {
 			return answered, err
 		}
 	}

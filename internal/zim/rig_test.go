@@ -202,6 +202,9 @@ func (r *rig) checkBooks(s *zimsim.Server, asked ...Asked) {
 		requests += a.Requests
 	}
 	taken, held, _ := r.slots.books()
+	if r.slots.wrong != nil {
+		r.t.Error(r.slots.wrong)
+	}
 	stats := s.App(0).Stats()
 	if requests != taken || held != 0 {
 		r.t.Errorf("%d requests counted with %d slots taken, %d of them still held", requests, taken, held)

@@ -96,6 +96,9 @@ func TestRateLimitAnswered(t *testing.T) {
 			if len(pauses) != 3 || pauses[0].Sub(start) < c.least {
 				t.Errorf("paused until %v, want 3 pauses of %s at least from %s", pauses, c.least, start)
 			}
+			if r.slots.good != 10 {
+				t.Errorf("the budget heard of %d good answers, want 10", r.slots.good)
+			}
 			out.checkTrue(t, s)
 			r.checkBooks(s, out.asked)
 		})
@@ -118,6 +121,23 @@ func TestRateLimitAnsweredInTheList(t *testing.T) {
 	if _, _, pauses := r.slots.books(); len(pauses) != 1 || len(out.observed) != 1 {
 		t.Errorf("%d pauses, want 1; observed %v", len(pauses), out.observed)
 	}
+}
+
+// Weather says nothing about the rate, neither good nor bad.
+func TestWeatherLeavesTheRateAlone(t *testing.T) {
+	t.Parallel()
+	faults, err := zimsim.ParseFaults("http:503x2,code:1x1,truncatedx1,code:2x1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := numbered(1000)
+	s := simulator(t, zimsim.Config{Faults: faults}, users)
+	r := newRig(t, s.URL())
+	out := r.ask(t.Context(), users)
+	if _, _, pauses := r.slots.books(); len(pauses) != 0 || r.slots.good != out.asked.Requests-5 {
+		t.Errorf("%d pauses, %d good answers of %d requests, want none, and all but 5", len(pauses), r.slots.good, out.asked.Requests)
+	}
+	r.checkBooks(s, out.asked)
 }
 
 // A server that says for ever that it is too much is given up in the end.
