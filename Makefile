@@ -18,9 +18,10 @@ demo: build
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/poller ./cmd/poller
 
-## test: all tests, with the race detector, against a real Postgres and a real NATS server
+## test: all tests, with the race detector, against real servers: Postgres, pgbouncer, NATS
 test: vet
 	@scripts/need-postgres
+	@scripts/need-pgbouncer
 	@scripts/need-cc
 	CGO_ENABLED=1 go test -race -parallel 8 -timeout 14m ./...
 
