@@ -29,11 +29,12 @@ const pageSize = 4096
 // Memory is the last known state of the watched users of one app. One goroutine
 // owns it; [Memory.Users] says what another one may do meanwhile.
 type Memory struct {
-	index index
-	pages [][]record
-	free  []uint32
-	top   uint32 // slots in use or free
-	mark  uint8  // of the watchlist being read
+	index  index
+	pages  [][]record
+	free   []uint32
+	top    uint32 // slots in use or free
+	mark   uint8  // of the watchlist being read
+	marked int    // users who have it
 
 	lastSeq int64
 	pending []presence.Transition
@@ -68,7 +69,7 @@ func (m *Memory) LastSeq() int64 { return m.lastSeq }
 // is only marked.
 func (m *Memory) Add(s presence.State, seen time.Time) {
 	if r := m.find(s.User.ID); r != nil {
-		r.mark = m.mark
+		m.setMark(r)
 		return
 	}
 	slot := m.newSlot()
@@ -81,11 +82,13 @@ func (m *Memory) Add(s presence.State, seen time.Time) {
 		r.seen = seen.UnixMicro()
 	}
 	m.link(slot)
+	m.marked++
 }
 
 // BeginWatchlist starts the reading of a watchlist: nobody is marked.
 func (m *Memory) BeginWatchlist() {
 	m.mark++
+	m.marked = 0
 	if m.mark == 0 { // 256 watchlists ago somebody may have been marked 0
 		for r := range m.records() {
 			r.mark = 0
@@ -101,13 +104,24 @@ func (m *Memory) Mark(id []byte) (known bool) {
 	if r == nil {
 		return false
 	}
-	r.mark = m.mark
+	m.setMark(r)
 	return true
 }
 
+func (m *Memory) setMark(r *record) {
+	if r.mark != m.mark {
+		r.mark = m.mark
+		m.marked++
+	}
+}
+
+// Unmarked returns how many users [Memory.EndWatchlist] would remove.
+func (m *Memory) Unmarked() int { return m.Len() - m.marked }
+
 // EndWatchlist removes everybody who was not marked since [Memory.BeginWatchlist],
 // as noticed at that moment by that sweep, and returns how many they were. It
-// may only be called when the watchlist has been read to its end.
+// may only be called when the watchlist has been read to its end. Without it
+// they stay, and the next reading begins anew.
 func (m *Memory) EndWatchlist(at time.Time, sweep int64) (removed int) {
 	for r := range m.records() {
 		if r.mark != m.mark {

@@ -170,6 +170,33 @@ func TestWatchlist(t *testing.T) {
 	}
 }
 
+// Who is not marked is counted before anybody is removed, and stays when nobody
+// is.
+func TestUnmarked(t *testing.T) {
+	m := New(0)
+	for no := range uint32(10) {
+		m.Add(presence.State{User: user(no + 1), Watched: true, Status: presence.Online}, at(0))
+	}
+	for range 300 { // more readings than there are marks
+		m.BeginWatchlist()
+		m.Mark([]byte("user-1"))
+		m.Mark([]byte("user-1")) // twice, which a list never does
+		m.Mark([]byte("user-2"))
+		m.Mark([]byte("stranger"))
+		m.Add(presence.State{User: user(2)}, at(0))
+		if got := m.Unmarked(); got != 8 || m.Len() != 10 || m.Pending() != 0 {
+			t.Fatalf("%d of %d unmarked, %d events; want 8 of 10 and none", got, m.Len(), m.Pending())
+		}
+	}
+	m.Add(presence.State{User: user(11)}, at(0))
+	if got := m.Unmarked(); got != 8 {
+		t.Errorf("%d unmarked beside a new user, want 8", got)
+	}
+	if got := m.EndWatchlist(at(1), 1); got != 8 || m.Len() != 3 || m.Unmarked() != 0 {
+		t.Errorf("%d removed, %d left, %d unmarked; want 8, 3, 0", got, m.Len(), m.Unmarked())
+	}
+}
+
 func TestMarksSurviveManyWatchlists(t *testing.T) {
 	m := New(0)
 	m.Add(presence.State{User: user(1), Watched: true}, time.Time{})

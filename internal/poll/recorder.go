@@ -70,6 +70,12 @@ type Recorder struct {
 	LastSweep int64
 	Schedule  Schedule
 	Log       zerolog.Logger
+	// AllowSuddenDrop has a watchlist that is suddenly empty, or less than half,
+	// taken at once. Without it the removals wait for a second sweep that finds
+	// the same; they are only held when 100 users or more were watched.
+	AllowSuddenDrop bool
+
+	dropSeen bool // by the sweep before; owned by the one that runs
 
 	// Committed is called after each commit, Listed when a sweep knows whom it
 	// asks about, Progress with each answer, Ended after each sweep, also one

@@ -13,6 +13,9 @@ type Report struct {
 	// Watched is whom the sweep asks about; Added and Removed are how many came
 	// and went since the last one.
 	Watched, Added, Removed int
+	// Held are gone from the watchlist and stay in Watched for now, because so
+	// many went at once; see [Recorder.AllowSuddenDrop].
+	Held int
 	Listed
 	// Seen were answered. The others of Watched are missed, by reason; in a
 	// sweep that failed also those who were not asked any more.

@@ -22,7 +22,8 @@ const (
 // Sweep asks about the whole watchlist once and commits what has changed. Its
 // number is used up when anything was written under it. An error that wraps
 // [ErrTermOver] ends the term; any other leaves everything in order for the
-// next sweep, and nobody removed who was not seen to be.
+// next sweep, and nobody removed who was not seen to be. Who is gone together
+// with most of the others is removed by the second sweep that finds it so.
 //
 // When ctx ends nothing more is asked; what has been answered is committed.
 func (r *Recorder) Sweep(ctx context.Context) (Report, error) {
@@ -61,6 +62,7 @@ func (s *sweep) run(ctx context.Context) error {
 // list brings the memory to the watchlist.
 func (s *sweep) list(ctx context.Context) error {
 	var fresh []string
+	was := s.Memory.Len()
 	s.Memory.BeginWatchlist()
 	listed, err := s.Watchlist.Users(ctx, func(id []byte) error {
 		if s.Memory.Mark(id) {
@@ -80,7 +82,11 @@ func (s *sweep) list(ctx context.Context) error {
 	if err := s.enroll(ctx, fresh); err != nil {
 		return err
 	}
-	s.report.Removed = s.Memory.EndWatchlist(presence.Instant(time.Now()), s.report.Sweep)
+	if s.holds(was) {
+		s.report.Held = s.Memory.Unmarked()
+	} else {
+		s.report.Removed = s.Memory.EndWatchlist(presence.Instant(time.Now()), s.report.Sweep)
+	}
 	s.report.Watched, s.report.Listed = s.Memory.Len(), listed
 	if s.Recorder.Listed != nil {
 		s.Recorder.Listed(s.report)
@@ -226,6 +232,9 @@ func (s *sweep) log(ctx context.Context, err error) {
 	}
 	if s.report.Failure != nil {
 		line = line.AnErr("failure", s.report.Failure)
+	}
+	if s.report.Held > 0 {
+		line = line.Int("held", s.report.Held)
 	}
 	line.Int64("sweep", s.report.Sweep).Int("watched", s.report.Watched).Int("seen", s.report.Seen).
 		Int("missed", s.report.MissedTotal()).Int("added", s.report.Added).Int("removed", s.report.Removed).

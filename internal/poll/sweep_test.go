@@ -191,6 +191,7 @@ func TestLargeRemovals(t *testing.T) {
 			}
 		}
 		r := recorder(t, l, z, b)
+		r.AllowSuddenDrop = true
 		mustSweep(t, r, b)
 		b.commits, l.ids = nil, l.ids[:500]
 		report := mustSweep(t, r, b)
