@@ -22,7 +22,12 @@ const takeable = `
            ) as gone`
 
 // takeSQL takes the lease if it may be taken, and says how long the taker has
-// to wait before it sends. The row is locked before it is looked at.
+// to wait before it sends. The row is locked before it is looked at. A session
+// that is gone counts before an expiry: after a failover the clock of the new
+// primary may be ahead, so that what expired there has not for its holder.
+//
+// Snapshots are looked at for databases of an earlier version, which did not move
+// last_sweep with them.
 const takeSQL = `
 with before as (
     select app_id, budget_free_at,` + takeable + `
@@ -42,7 +47,7 @@ update apps a
 returning a.epoch, a.last_seq, a.last_sweep,
           greatest(interval '0',
                    case when isfinite(b.budget_free_at) then b.budget_free_at - clock_timestamp() end,
-                   case when b.free then interval '0' when b.expired then $6::interval else $6::interval + $7::interval end)`
+                   case when b.free then interval '0' when b.gone then $6::interval + $7::interval else $6::interval end)`
 
 // take tries to take the lease on conn, which then is the lease's.
 func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease, error) {
@@ -58,9 +63,9 @@ func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease,
 	if err := l.look(ctxSQL, conn); err != nil {
 		return nil, err
 	}
-	lease := &Lease{ledger: l, terms: terms, log: l.log,
+	lease := &Lease{ledger: l, terms: terms, log: l.log, now: readClocks,
 		kept: make(chan struct{}), lost: make(chan struct{}), heard: make(chan struct{})}
-	sent := time.Now()
+	sent := lease.now()
 	var wait time.Duration
 	err = conn.QueryRow(ctxSQL, takeSQL, int64(l.app), terms.Owner, terms.TTL, session.pid, session.start, terms.Window, silence).
 		Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &wait)

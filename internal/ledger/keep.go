@@ -93,7 +93,7 @@ func (l *Lease) renew(ctx context.Context, conn *pgx.Conn, naming func(context.C
 		}
 		named = s.pid != nil
 	}
-	sent := time.Now()
+	sent := l.now()
 	tag, err := conn.Exec(ctx, `
 		update apps
 		   set expires_at = clock_timestamp() + $3,
@@ -111,16 +111,23 @@ func (l *Lease) renew(ctx context.Context, conn *pgx.Conn, naming func(context.C
 	return nil
 }
 
-// ping asks the session for a sign of life.
+// ping asks the session for a sign of life, and whether the lease is still
+// ours: an answer that did not know of a taker must not let us go on.
 func (l *Lease) ping(ctx context.Context, conn *pgx.Conn) error {
 	if !l.sessionNamed() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
-	sent := time.Now()
-	if err := conn.Ping(ctx); err != nil {
+	sent := l.now()
+	var ours bool
+	err := conn.QueryRow(ctx, `select exists (select from apps where app_id = $1 and epoch = $2)`, int64(l.ledger.app), l.epoch).
+		Scan(&ours)
+	if err != nil {
 		return fmt.Errorf("ping the lease's session: %w", err)
+	}
+	if !ours {
+		return ErrFenced
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,20 +136,19 @@ func (l *Lease) ping(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // extend notes that a renewal which left at sent has been answered.
-func (l *Lease) extend(sent time.Time, named bool) {
+func (l *Lease) extend(sent clocks, named bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.until = sent.Add(l.terms.TTL - margin(l.terms.TTL))
-	if named {
-		l.hear(sent)
-	} else {
-		l.pinged = time.Time{}
+	l.until = sent.after(l.terms.TTL - margin(l.terms.TTL))
+	l.hear(sent)
+	if !named {
+		l.pinged = clocks{}
 	}
 }
 
 // hear notes that the session answered what left at sent. mu is held.
-func (l *Lease) hear(sent time.Time) {
-	l.pinged = sent.Add(silence)
+func (l *Lease) hear(sent clocks) {
+	l.pinged = sent.after(silence)
 	close(l.heard)
 	l.heard = make(chan struct{})
 }
@@ -151,15 +157,15 @@ func (l *Lease) hear(sent time.Time) {
 // alike.
 func margin(ttl time.Duration) time.Duration { return ttl / 20 }
 
-// good tells whether the lease has not run out by our own clock.
+// good tells whether the lease has not run out by our own clocks.
 func (l *Lease) good() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().Before(l.until)
+	return !l.until.reached(l.now())
 }
 
 func (l *Lease) sessionNamed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.pinged.IsZero()
+	return !l.pinged.isZero()
 }

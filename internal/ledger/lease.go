@@ -19,12 +19,13 @@ import (
 //	                        │ expired, or the named session is gone
 //	                        └────────────→ held(epoch n+1) by another
 //
-// The holder may send until the earlier of two moments, both by its own
-// monotonic clock: the TTL behind its last renewal, less a margin; and, when
-// the row names its database session, one second behind the last ping that the
-// session answered. A taker therefore waits: one rate window when the lease had
-// expired, a second more when it was taken because the session was gone, and
-// until the budget_free_at of the row when it had been released.
+// The holder may send until the earlier of two moments, both by its own clocks,
+// the monotonic and the wall's: the TTL behind its last renewal, less a margin;
+// and, when the row names its database session, one second behind the last ping
+// that the session answered, with the epoch that it still found there. A taker
+// therefore waits: one rate window when the lease had expired, a second more
+// when the session was gone, since its holder may live, and until the
+// budget_free_at of the row when the lease had been released.
 const (
 	pingEvery = 500 * time.Millisecond
 	// silence is how long a session may leave pings unanswered before its
@@ -78,10 +79,12 @@ type Lease struct {
 	kept chan struct{}      // closed when keep has returned
 	lost chan struct{}      // closed by keep when the lease is lost
 
-	mu     sync.Mutex // guards all below
-	until  time.Time  // deadline by the TTL
-	pinged time.Time  // deadline by the session; zero when none is named
-	heard  chan struct{}
+	now func() clocks
+
+	mu     sync.Mutex    // guards all below
+	until  clocks        // deadline by the TTL
+	pinged clocks        // deadline by the session; zero when none is named
+	heard  chan struct{} // closed, and made anew, when one of the two has moved
 }
 
 // TryAcquire takes the lease if it is free, has expired, or was left by a
@@ -171,17 +174,22 @@ func (l *Lease) LastSweep() int64 { return l.lastSweep }
 func (l *Lease) NotBefore() time.Time { return l.notBefore }
 
 // While returns a context that ends with ctx or when the lease is lost, whose
-// cause is [ErrLeaseLost] then. The returned function frees it.
+// cause is [ErrLeaseLost] then. The returned function ends it, and returns when
+// nothing of it is left.
 func (l *Lease) While(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		select {
 		case <-l.lost:
 			cancel(ErrLeaseLost)
 		case <-ctx.Done():
 		}
-	}()
-	return ctx, func() { cancel(context.Canceled) }
+	})
+	return ctx, func() {
+		cancel(context.Canceled)
+		watching.Wait()
+	}
 }
 
 // Allow returns nil when a request may leave at this moment. While the lease's
@@ -190,12 +198,12 @@ func (l *Lease) While(ctx context.Context) (context.Context, context.CancelFunc)
 func (l *Lease) Allow(ctx context.Context) error {
 	for {
 		l.mu.Lock()
-		now, until, pinged, heard := time.Now(), l.until, l.pinged, l.heard
+		now, until, pinged, heard := l.now(), l.until, l.pinged, l.heard
 		l.mu.Unlock()
-		if !now.Before(until) {
+		if until.reached(now) {
 			return ErrLeaseLost
 		}
-		if pinged.IsZero() || now.Before(pinged) {
+		if pinged.isZero() || !pinged.reached(now) {
 			return nil
 		}
 		select {

@@ -72,7 +72,7 @@ func TestExpiredLeaseIsTakenAfterAWindow(t *testing.T) {
 		t.Errorf("taker of an expired lease waits %s, want a window of %s", wait, terms.Window)
 	}
 	first.mu.Lock()
-	first.until = time.Now() // as it would have been
+	first.until = readClocks() // as it would have been
 	first.mu.Unlock()
 	lostWithin(t, first)
 }
@@ -123,7 +123,7 @@ func TestSilentSessionHoldsRequestsBack(t *testing.T) {
 	lease.stop() // no more pings
 	<-lease.kept
 	lease.mu.Lock()
-	lease.pinged = time.Now()
+	lease.pinged = readClocks()
 	lease.mu.Unlock()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -133,7 +133,7 @@ func TestSilentSessionHoldsRequestsBack(t *testing.T) {
 	allowed := make(chan error)
 	go func() { allowed <- lease.Allow(t.Context()) }()
 	lease.mu.Lock()
-	lease.hear(time.Now())
+	lease.hear(readClocks())
 	lease.mu.Unlock()
 	if err := <-allowed; err != nil {
 		t.Errorf("Allow after an answer = %v, want nil", err)

@@ -24,8 +24,10 @@ func (l *Ledger) connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // sessionOf returns the session to be named in the row. It is named only when
-// the connection is direct, for behind a pooler the session is not ours: over
-// TCP the server has to see the port of our own socket.
+// the connection is direct, for behind a pooler the session is not ours, and may
+// end while we live: the server has to have greeted us with the pid that it has
+// now, where a pooler gives cancel keys of its own, and over TCP it has to see
+// the port of our own socket.
 func sessionOf(ctx context.Context, conn *pgx.Conn) (session, error) {
 	var pid int32
 	var start *time.Time
@@ -37,7 +39,7 @@ func sessionOf(ctx context.Context, conn *pgx.Conn) (session, error) {
 	if err != nil {
 		return session{}, fmt.Errorf("look up our own session: %w", err)
 	}
-	if start == nil {
+	if start == nil || uint32(pid) != conn.PgConn().PID() {
 		return session{}, nil
 	}
 	switch addr := conn.PgConn().Conn().LocalAddr().(type) {

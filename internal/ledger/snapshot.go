@@ -12,13 +12,20 @@ import (
 // missedRanges is a set of user numbers as Postgres keeps it.
 type missedRanges = pgtype.Multirange[pgtype.Range[pgtype.Int4]]
 
-// SaveSnapshot writes the state of everybody at the end of a sweep: one row,
-// and nothing else is touched. [ErrFenced] as in [Lease.Commit].
+// SaveSnapshot writes the state of everybody at the end of a sweep: one row. The
+// app's row learns of the sweep, so that its number is never used again, also
+// when who takes the lease meanwhile cannot see the snapshot yet. [ErrFenced] as
+// in [Lease.Commit].
 func (l *Lease) SaveSnapshot(ctx context.Context, s presence.Snapshot) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	tag, err := l.ledger.pool.Exec(ctx, `
-		with fence as (select app_id from apps where app_id = $1 and epoch = $2 for update)
+		with fence as (
+		    update apps
+		       set last_sweep = greatest(last_sweep, $3)
+		     where app_id = $1 and epoch = $2
+		    returning app_id
+		)
 		insert into snapshots (app_id, sweep, started, finished, seq, watched, seen, missed_count, transitions, requests,
 		                       online, known, missed)
 		select app_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from fence`,
