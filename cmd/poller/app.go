@@ -40,6 +40,8 @@ type app struct {
 
 	// show, when not nil, hears of sweeps as they go, for a terminal.
 	show func(poll.Report)
+
+	allowDrop bool // watchlist.allow_sudden_drop
 }
 
 // newApp wires one app on an open database and a NATS connection.
@@ -49,7 +51,7 @@ func newApp(cfg config, a appConfig, db *database, nc *nats.Conn, metrics *statu
 		return nil, usageError{err}
 	}
 	it := &app{
-		id: a.AppID, schedule: schedule, woken: make(chan struct{}, 1),
+		id: a.AppID, schedule: schedule, allowDrop: cfg.Watchlist.AllowSuddenDrop, woken: make(chan struct{}, 1),
 		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
 	}
 	it.budget = budget.New(a.Rate, it.holder.allow)

@@ -22,6 +22,7 @@ type config struct {
 	ZIM       zimConfig       `yaml:"zim"`
 	Schedule  string          `yaml:"schedule"` // cron or @every; checked, never empty
 	Apps      []appConfig     `yaml:"apps"`     // after loading: every app, complete, also the one given under zim
+	Watchlist watchlistConfig `yaml:"watchlist"`
 	Lease     leaseConfig     `yaml:"lease"`
 	Stream    streamConfig    `yaml:"stream"`
 	Retention retentionConfig `yaml:"retention"`
@@ -79,6 +80,11 @@ type appConfig struct {
 	Rate             float64       `yaml:"rate"`
 	BatchSize        int           `yaml:"batch_size"`
 	Timeout          time.Duration `yaml:"timeout"`
+}
+
+// watchlistConfig says how the watchlist is read.
+type watchlistConfig struct {
+	AllowSuddenDrop bool `yaml:"allow_sudden_drop"` // remove users at once also when most of a large list is gone
 }
 
 // leaseConfig bounds how long an app stays with a holder that no longer answers.

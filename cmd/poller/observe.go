@@ -23,10 +23,11 @@ const overdueAfter = time.Minute
 func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder {
 	return &poll.Recorder{
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
-		Schedule: a.schedule, Log: a.log,
+		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop,
 		Committed: a.committed,
 		Listed: func(r poll.Report) {
 			a.metrics.SweepStarted(r.Watched)
+			a.checks.Set(a.check("watchlist"), dropped(r))
 			a.shown(r)
 		},
 		Progress: a.shown,
@@ -77,7 +78,7 @@ func (a *app) shown(r poll.Report) {
 // swept judges a sweep for the metrics and the checks.
 func (a *app) swept(r poll.Report, err error) {
 	a.metrics.SweepEnded(status.Sweep{
-		Watched: r.Watched, Seen: r.Seen, Invalid: r.Invalid, Long: r.Long, Missed: r.Missed, Requests: r.Requests,
+		Watched: r.Watched, Held: r.Held, Seen: r.Seen, Invalid: r.Invalid, Long: r.Long, Missed: r.Missed, Requests: r.Requests,
 		Invented: r.Invented, Elapsed: r.Finished.Sub(r.Started), Finished: r.Finished, Complete: r.Complete,
 	})
 	a.shown(r)
@@ -90,6 +91,15 @@ func (a *app) swept(r poll.Report, err error) {
 	case err == nil:
 		a.checks.Set(a.check("zim"), blind(r))
 	}
+}
+
+// dropped returns an error when removals are held.
+func dropped(r poll.Report) error {
+	if r.Held == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d watched users are gone from the watchlist at once; they are removed if the next sweep finds the same, "+
+		"or at once with watchlist.allow_sudden_drop", r.Held, r.Watched)
 }
 
 // blind returns an error when a complete sweep saw nobody at all.

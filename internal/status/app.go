@@ -11,12 +11,12 @@ import (
 // App are the metrics of one app. Its methods may be called from any goroutine
 // and take well under a microsecond a value.
 type App struct {
-	requests, transitions, missed                                    counts
-	started, completed, broken, skipped, seen, invented, told, slots prometheus.Counter
-	running, complete, watched, invalid, long, sweepRequests         prometheus.Gauge
-	held, epoch, rate                                                prometheus.Gauge
-	request, sweep, commit, delay                                    prometheus.Observer
-	lag                                                              *lag
+	requests, transitions, missed                                               counts
+	started, completed, broken, skipped, seen, invented, told, slots, heldUsers prometheus.Counter
+	running, complete, watched, invalid, long, sweepRequests                    prometheus.Gauge
+	held, epoch, rate                                                           prometheus.Gauge
+	request, sweep, commit, delay                                               prometheus.Observer
+	lag                                                                         *lag
 }
 
 func newApp(f families, app string) *App {
@@ -25,7 +25,7 @@ func newApp(f families, app string) *App {
 		missed:  countsBy(f.missed, app, reasons()),
 		started: f.started.WithLabelValues(app), completed: f.sweeps.WithLabelValues(app, complete),
 		broken: f.sweeps.WithLabelValues(app, partial), skipped: f.skipped.WithLabelValues(app),
-		seen: f.seen.WithLabelValues(app), invented: f.invented.WithLabelValues(app), told: f.told.WithLabelValues(app),
+		seen: f.seen.WithLabelValues(app), invented: f.invented.WithLabelValues(app), heldUsers: f.heldUsers.WithLabelValues(app), told: f.told.WithLabelValues(app),
 		slots: f.slots.WithLabelValues(app), rate: f.rate.WithLabelValues(app),
 		running: f.running.WithLabelValues(app), complete: f.complete.WithLabelValues(app),
 		watched: f.watched.WithLabelValues(app), invalid: f.invalid.WithLabelValues(app), long: f.long.WithLabelValues(app),

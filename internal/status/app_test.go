@@ -73,13 +73,13 @@ func TestAppCounts(t *testing.T) {
 		{"a complete sweep", func(a *App) {
 			a.SweepStarted(300)
 			a.SweepEnded(Sweep{
-				Watched: 301, Seen: 290, Invalid: 2, Long: 3, Requests: 5, Invented: 4,
+				Watched: 301, Seen: 290, Invalid: 2, Long: 3, Held: 6, Requests: 5, Invented: 4,
 				Missed:  map[presence.MissReason]int{presence.MissAbsent: 7, presence.MissRefused: 1, "new": 3, "newer": 1},
 				Elapsed: 2 * time.Second, Finished: time.UnixMilli(1_700_000_000_250), Complete: true,
 			})
 		}, map[string]float64{
 			"sweeps_started_total": 1, "sweeps_total complete": 1, "watched_users": 301, "invalid_users": 2, "long_users": 3,
-			"seen_users_total": 290, "invented_users_total": 4, "missed_users_total absent": 7, "missed_users_total refused": 1,
+			"seen_users_total": 290, "invented_users_total": 4, "held_users_total": 6, "missed_users_total absent": 7, "missed_users_total refused": 1,
 			"missed_users_total other": 4, "last_sweep_requests": 5, "sweep_duration_seconds count": 1, "sweep_duration_seconds sum": 2,
 			"last_complete_sweep_timestamp_seconds": 1_700_000_000.25,
 		}},

@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // families are the metrics of all apps. The first label of each is the app.
 type families struct {
 	requests, transitions, missed, sweeps                                            *prometheus.CounterVec
-	started, skipped, seen, invented, told, slots                                    *prometheus.CounterVec
+	started, skipped, seen, invented, told, slots, heldUsers                         *prometheus.CounterVec
 	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate *prometheus.GaugeVec
 	request, sweep, commit, delay                                                    *prometheus.HistogramVec
 }
@@ -27,12 +27,13 @@ func newFamilies(r prometheus.Registerer) families {
 		complete:      gauges(r, "poller_last_complete_sweep_timestamp_seconds", "Unix time at which the newest complete sweep ended; 0 until this process has ended one."),
 		sweepRequests: gauges(r, "poller_last_sweep_requests", "Requests sent by the newest sweep, repetitions included."),
 
-		watched:  gauges(r, "poller_watched_users", "Users on the watchlist of the newest sweep."),
-		invalid:  gauges(r, "poller_invalid_users", "Users on the watchlist of the newest sweep who are never asked about because their id is illegal."),
-		long:     gauges(r, "poller_long_users", "Users on the watchlist of the newest sweep whose id is over 32 bytes, which ZIM may refuse."),
-		seen:     counters(r, "poller_seen_users_total", "Users answered, summed over the sweeps."),
-		missed:   counters(r, "poller_missed_users_total", "Users without an answer, summed over the sweeps, by reason.", "reason"),
-		invented: counters(r, "poller_invented_users_total", "Users in answers of ZIM who had not been asked about."),
+		watched:   gauges(r, "poller_watched_users", "Users on the watchlist of the newest sweep."),
+		invalid:   gauges(r, "poller_invalid_users", "Users on the watchlist of the newest sweep who are never asked about because their id is illegal."),
+		long:      gauges(r, "poller_long_users", "Users on the watchlist of the newest sweep whose id is over 32 bytes, which ZIM may refuse."),
+		heldUsers: counters(r, "poller_held_users_total", "Users gone from the watchlist who were not removed yet, because so many went at once, summed over the sweeps."),
+		seen:      counters(r, "poller_seen_users_total", "Users answered, summed over the sweeps."),
+		missed:    counters(r, "poller_missed_users_total", "Users without an answer, summed over the sweeps, by reason.", "reason"),
+		invented:  counters(r, "poller_invented_users_total", "Users in answers of ZIM who had not been asked about."),
 
 		transitions: counters(r, "poller_transitions_total", "Rows added to the ledger, by kind.", "kind"),
 		commit: histograms(r, "poller_commit_duration_seconds", "Time that a commit to the ledger took.",
