@@ -7,6 +7,9 @@ type Tail struct {
 	// StreamSeq is the stream's last sequence number, which the next publish
 	// has to expect; 0 for a stream that never held a message.
 	StreamSeq uint64
+	// First is the sequence number of the oldest message that is left, or one
+	// more than the last where none is.
+	First uint64
 	// Created is when the stream was made: one made anew counts from 1 again.
 	Created time.Time
 	// Found tells whether the last message can still be read; it cannot when it
@@ -15,8 +18,11 @@ type Tail struct {
 	Found bool
 	// Kept is the Presence-Seq of the newest event that can be read, 0 for none;
 	// KeptAt is its place in the stream.
-	Kept    int64
-	KeptAt  uint64
+	Kept   int64
+	KeptAt uint64
+	// Bucket is the newest event that the bucket holds, which may outlive the
+	// stream's. It is read only where the last message is not found; Seq 0 for none.
+	Bucket  Told
 	Seq     int64 // its Presence-Seq
 	ID      string
 	Subject string

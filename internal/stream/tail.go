@@ -15,9 +15,10 @@ import (
 // tailAttempts bounds how often the tail is read again while it moves.
 const tailAttempts = 4
 
-// Tail reads the end of the event stream, from the leader. All of it was true
-// at one moment. A last message that is no event is a [*ForeignError]; a stream
-// that moves faster than it can be read is an [ErrSurprise].
+// Tail reads the end of the event stream, from the leader. All of it but the
+// bucket's newest event was true at one moment. A last message that is no event
+// is a [*ForeignError]; a stream that moves faster than it can be read is an
+// [ErrSurprise].
 func (s *Stream) Tail(ctx context.Context) (presence.Tail, error) {
 	info, err := s.info(ctx, s.name())
 	for range tailAttempts {
@@ -25,7 +26,10 @@ func (s *Stream) Tail(ctx context.Context) (presence.Tail, error) {
 			return presence.Tail{}, s.tailErr(err)
 		}
 		var tail presence.Tail
-		if tail, err = s.tailAt(ctx, info); err != nil {
+		if tail, err = s.tailAt(ctx, info); err == nil && !tail.Found {
+			tail.Bucket, err = s.BucketNewest(ctx)
+		}
+		if err != nil {
 			return presence.Tail{}, s.tailErr(err)
 		}
 		var again *jetstream.StreamInfo
@@ -45,7 +49,7 @@ func (s *Stream) tailErr(err error) error {
 // tailAt reads the last message that info names, or else the newest event that
 // is left.
 func (s *Stream) tailAt(ctx context.Context, info *jetstream.StreamInfo) (presence.Tail, error) {
-	tail := presence.Tail{StreamSeq: info.State.LastSeq, Created: info.Created}
+	tail := presence.Tail{StreamSeq: info.State.LastSeq, First: info.State.FirstSeq, Created: info.Created}
 	if info.State.Msgs == 0 {
 		return tail, nil
 	}
@@ -99,10 +103,13 @@ type stored struct {
 	Data    []byte `json:"data"`
 }
 
-// selector names one message: by its place, or as the last on a subject.
+// selector names one message: by its place, or as the last or the next on a
+// subject.
 type selector struct {
 	Seq           uint64 `json:"seq,omitempty"`
 	LastBySubject string `json:"last_by_subj,omitempty"`
+	// NextBySubject with Seq: the first at or behind that place.
+	NextBySubject string `json:"next_by_subj,omitempty"`
 }
 
 // message reads one message by the API that the leader answers; a direct get
