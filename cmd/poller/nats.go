@@ -44,6 +44,18 @@ func openNATS(ctx context.Context, cfg config, log zerolog.Logger) (*bus, error)
 	return b, nil
 }
 
+// away returns an error while there is no connection, with the reason as far as the server or TLS gave one: the log
+// may have told it hours ago.
+func (b *bus) away() error {
+	if b.IsConnected() {
+		return nil
+	}
+	if why := b.LastError(); why != nil {
+		return fmt.Errorf("not connected: %s: %w", b.Status(), why)
+	}
+	return fmt.Errorf("not connected: %s", b.Status())
+}
+
 // Close returns when the connection is closed and an embedded server that was
 // started here has stopped.
 func (b *bus) Close() error {

@@ -189,10 +189,7 @@ func (p *parts) serve(ctx context.Context, fail context.CancelCauseFunc) {
 func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 	const every, patience = 2 * time.Second, 2 * time.Second
 	p.checks.Watch("nats", func(time.Time) error {
-		if !p.bus.IsConnected() {
-			return fmt.Errorf("not connected: %s", p.bus.Status())
-		}
-		return nil
+		return p.bus.away()
 	})
 	p.checks.Expect("postgres", 2*(every+patience))
 	var judging sync.WaitGroup
