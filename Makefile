@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test vet lint bench verify-image
+.PHONY: demo build test chaos vet lint bench verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -24,6 +24,15 @@ test: vet
 	@scripts/need-pgbouncer
 	@scripts/need-cc
 	CGO_ENABLED=1 go test -race -parallel 8 -timeout 14m ./...
+
+# How long make chaos makes faults, and the seed that draws them; 0 draws one.
+CHAOS_FOR ?= 30m
+SEED ?= 0
+
+## chaos: three daemons and everything that can go wrong, at random; a seed repeats the faults: make chaos CHAOS_FOR=5m SEED=42
+chaos:
+	@scripts/need-postgres
+	go test ./internal/chaos -run TestChaos -v -count 1 -timeout 0 -chaos.for $(CHAOS_FOR) -chaos.seed $(SEED)
 
 ## vet: what the compiler's own checks find, and gofmt
 vet:

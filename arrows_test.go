@@ -51,6 +51,7 @@ var house = map[string][]string{
 	"internal/zimsim":          {},
 	"internal/local":           {},
 	"internal/local/localtest": {"internal/local"},
+	"internal/chaos":           {},
 }
 
 // standardOnly import nothing but the standard library and what the house

@@ -1,0 +1,173 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zim-presence/poller/internal/audit"
+	"github.com/zim-presence/poller/internal/zimsim"
+	"github.com/zim-presence/poller/presence"
+)
+
+// TestChaos does all of it; the package comment says what.
+func TestChaos(t *testing.T) {
+	seed := *chaosSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())%1_000_000_000 + 1
+	}
+	fmt.Printf("chaos for %s, seed %d: make chaos CHAOS_FOR=%s SEED=%d\n", *chaosFor, seed, *chaosFor, seed)
+	w := newWorld(t)
+	defer w.complain(seed)
+	people := &crowd{w: w, users: population(*chaosFor), random: rand.New(rand.NewPCG(seed, 2))}
+	people.settle()
+	subscribers, stopSubscribers := w.subscribe()
+	defer stopSubscribers()
+	for _, d := range w.daemons {
+		d.start()
+	}
+	if !w.swept() {
+		return
+	}
+	lasted := w.live(people, draw(seed, *chaosFor))
+
+	t.Logf("the faults are over; waiting until everybody is seen as they are, and everything is told")
+	sound := w.swept() && w.told(subscribers)
+	for _, d := range w.daemons {
+		d.stop(syscall.SIGTERM)
+	}
+	stopSubscribers()
+	table := table{seed: seed, lasted: lasted, crowd: people, sound: sound}
+	for app := range uint32(apps) {
+		table.rows = append(table.rows, w.audit(app+1, subscribers[app]))
+	}
+	t.Log(w.print(table))
+}
+
+// live lets the plan strike while users come and go and takeovers are watched,
+// and returns how long that was.
+func (w *world) live(people *crowd, plan []fault) time.Duration {
+	ctx, still := context.WithCancel(w.t.Context())
+	var living sync.WaitGroup
+	living.Go(func() { w.watch(ctx) })
+	living.Go(func() { people.live(ctx) })
+	begun := time.Now()
+	w.strike(plan, *chaosFor)
+	lasted := time.Since(begun)
+	still()
+	living.Wait()
+	w.measuring.Wait()
+	return lasted
+}
+
+// population is how many users each app has.
+func population(length time.Duration) int {
+	if length > 2*time.Minute {
+		return 3000
+	}
+	return 1000
+}
+
+// subscribe starts a subscriber for each app.
+func (w *world) subscribe() (all []*subscriber, stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var running sync.WaitGroup
+	for app := range uint32(apps) {
+		s := &subscriber{app: app + 1}
+		all = append(all, s)
+		running.Go(func() { s.run(ctx, w.natsURL) })
+	}
+	return all, func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// swept waits until every app has been swept twice from now on without a miss.
+func (w *world) swept() bool {
+	since := time.Now()
+	for app := range apps {
+		if !w.until(fmt.Sprintf("two more complete sweeps of app %d", app+1), func() bool {
+			return w.count(`
+				select count(*) from snapshots s
+				 where s.app_id = $1 and s.started >= $2 and s.missed_count = 0`, app+1, since) >= 2
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// told waits until the streams and the subscribers have what the ledgers have.
+func (w *world) told(subscribers []*subscriber) bool {
+	for app, s := range subscribers {
+		if !w.until(fmt.Sprintf("all of app %d is told", app+1), func() bool {
+			return s.heard.Load() == w.count(`select last_seq from apps where app_id = $1`, app+1)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// audit proves everything about one app.
+func (w *world) audit(app uint32, s *subscriber) row {
+	truth, err := w.zim.truth(app)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	report, err := audit.Audit{DB: w.pool, JS: w.js, App: app, Patience: time.Minute, Truth: func(user string) (presence.Status, presence.Detail, bool) {
+		switch truth[user] {
+		case zimsim.Online:
+			return presence.Online, presence.NoDetail, true
+		case zimsim.Timeout:
+			return presence.Offline, presence.Timeout, true
+		default:
+			return presence.Offline, presence.NoSession, true
+		}
+	}}.Run(w.t.Context())
+	if err != nil {
+		w.t.Error(err)
+	}
+	r := row{report: report, subscriber: s, sweeps: w.count(`select count(*) from snapshots where app_id = $1`, app)}
+	arrivals, first, err := w.zim.arrivals(app)
+	if err != nil || first != 0 {
+		w.t.Errorf("app %d: %d arrivals are forgotten, %v", app, first, err)
+	}
+	r.requests = len(arrivals)
+	var late []audit.Finding
+	r.most, late = audit.Arrivals(app, arrivals, rate, time.Second)
+	stats, err := w.zim.stats(app)
+	if err != nil || stats.RepeatedNonces != 0 {
+		w.t.Errorf("app %d: %d nonces were used twice, %v", app, stats.RepeatedNonces, err)
+	}
+	r.refused = stats.Refused
+	for _, f := range append(report.Findings, late...) {
+		w.t.Error(f)
+	}
+	for _, f := range s.findings[:min(10, len(s.findings))] {
+		w.t.Error(f)
+	}
+	return r
+}
+
+// complain says at the end of a failed run how to repeat it, and what the
+// daemons said last. A data race or a panic is a failure.
+func (w *world) complain(seed uint64) {
+	for _, d := range w.daemons {
+		if blame := blamed(d.log()); blame != "" {
+			w.t.Errorf("daemon %d: %s", d.n, blame)
+		}
+	}
+	if !w.t.Failed() {
+		return
+	}
+	w.t.Logf("seed %d; the same faults again: make chaos CHAOS_FOR=%s SEED=%d", seed, *chaosFor, seed)
+	for _, d := range w.daemons {
+		w.t.Logf("daemon %d said last:\n%s", d.n, lastLines(d.log(), 40))
+	}
+}

@@ -1,0 +1,132 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/zim-presence/poller/internal/local/localtest"
+)
+
+// daemon is one replica, with its own links to the servers, under a supervisor
+// that starts it again when it ends unasked.
+type daemon struct {
+	w              *world
+	n              int
+	postgres, nats *localtest.Proxy
+	env            []string
+
+	mu      sync.Mutex
+	running *process     // nil while it is down
+	pids    map[int]bool // of all its runs
+	ended   []string     // how it ended unasked
+	asked   map[*process]bool
+}
+
+const daemonYAML = `
+database: {url: "%s"}
+nats: {url: "%s"}
+zim: {base_url: "%s", rate: %d, timeout: 2s}
+schedule: "@every 1s"
+lease: {ttl: %s}
+http: {listen: "127.0.0.1:0"}
+log: {level: debug}
+apps:
+`
+
+func (w *world) newDaemon(n int) *daemon {
+	d := &daemon{w: w, n: n, pids: map[int]bool{}, asked: map[*process]bool{}}
+	var dsn string
+	d.postgres, dsn = w.postgresLink(n)
+	d.nats = localtest.NewProxy(w.t, "tcp", strings.TrimPrefix(w.natsURL, "nats://"))
+	text := fmt.Sprintf(daemonYAML, dsn, "nats://"+d.nats.Addr(), w.zim.Links[n], rate, ttl)
+	for app := range apps {
+		text += fmt.Sprintf("  - {app_id: %d, server_secret: %s}\n", app+1, secret)
+	}
+	file := filepath.Join(w.dir, fmt.Sprintf("daemon%d.yaml", n))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	d.env = []string{"POLLER_CONFIG=" + file, "HOME=" + w.dir, "PATH=" + os.Getenv("PATH")}
+	w.t.Cleanup(func() { d.stop(syscall.SIGKILL) })
+	return d
+}
+
+func (d *daemon) log() string { return d.w.log(fmt.Sprint("daemon", d.n)) }
+
+// start starts it, unless it runs.
+func (d *daemon) start() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running != nil {
+		return
+	}
+	p, err := launch(d.log(), d.env, d.w.program, "run")
+	if err != nil {
+		d.w.t.Error(err)
+		return
+	}
+	d.running, d.pids[p.pid] = p, true
+	go d.supervise(p)
+}
+
+// supervise starts it again when it has ended unasked.
+func (d *daemon) supervise(p *process) {
+	<-p.done
+	d.mu.Lock()
+	asked := d.asked[p]
+	if !asked {
+		d.running = nil
+		d.ended = append(d.ended, fmt.Sprintf("daemon %d ended with code %d: %s", d.n, p.code, lastLines(d.log(), 1)))
+	}
+	d.mu.Unlock()
+	if !asked {
+		<-time.After(500 * time.Millisecond)
+		d.start()
+	}
+}
+
+// stop ends it by a signal, and waits until it has ended. Asked politely, it must
+// end without an error.
+func (d *daemon) stop(s syscall.Signal) {
+	d.mu.Lock()
+	p := d.running
+	d.running = nil
+	if p != nil {
+		d.asked[p] = true
+	}
+	d.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.signal(s)
+	d.w.wait(fmt.Sprintf("daemon %d to end", d.n), p.done)
+	if s == syscall.SIGTERM && p.code != 0 {
+		d.w.t.Errorf("daemon %d ended with code %d after SIGTERM, want 0: %s", d.n, p.code, lastLines(d.log(), 3))
+	}
+}
+
+func (d *daemon) signal(s syscall.Signal) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running != nil {
+		d.running.signal(s)
+	}
+}
+
+// ran tells whether a process was one of its runs.
+func (d *daemon) ran(pid int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pids[pid]
+}
+
+func (d *daemon) endedUnasked() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ended
+}

@@ -1,0 +1,32 @@
+// Package chaos does to the whole program what happens in a year of production,
+// in minutes, and proves that nothing was lost, doubled or reordered. It is a
+// test alone; this file says how to use it.
+//
+//	make chaos                       30 minutes, a seed of its own
+//	make chaos CHAOS_FOR=5m SEED=42  as long, and with the faults, that you say
+//	go test ./internal/chaos         a minute of it, as every run of all tests does
+//
+// The world is three daemons as processes, five apps that they share, a Postgres,
+// a NATS server as a process that syncs always, and a simulated ZIM as a process
+// with a high priority, so that it notes arrivals when they come. Each daemon
+// reaches each of the three through a proxy of its own. One of the daemons
+// reaches Postgres as if through a pooler: it cannot name its session.
+//
+//	daemon 0..2 ──proxy──→ Postgres
+//	            ──proxy──→ NATS ──→ a subscriber for each app
+//	            ──proxy──→ ZIM  ←── users come and go
+//
+// Users flip all the time, rows come to the watchlist and go from it, and lists
+// are reloaded as a whole, while the plan strikes: kill -9, SIGTERM, SIGSTOP;
+// connections cut, refused, stalled; servers killed, restarted, stopped; Postgres
+// read-only, its sessions terminated, a row locked by a stranger; every fault of
+// ZIM. The seed draws the plan: which fault, when, on whom, for how long. What
+// comes of it also depends on the moment, so that the same seed need not break
+// the same thing twice.
+//
+// At the end everything is put right, everybody holds still, and package audit
+// looks at every app. What the subscribers heard along the way is held against
+// the promise too. A failure prints what was found first, the seed, and the last
+// lines of each daemon's log. Times are reported and not judged: a slow machine
+// makes no difference.
+package chaos

@@ -1,0 +1,108 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/internal/zimsim"
+)
+
+// zimAddresses is what the simulated ZIM says when it runs.
+type zimAddresses struct {
+	Control string   // of the simulator
+	Links   []string // the gateway, through one proxy for each daemon
+	Switch  string   // of the proxies
+}
+
+// zimPart is the simulated ZIM and the daemons' proxies to it, for ever. Both are
+// in one process of high priority, so that an arrival is noted when it comes.
+func zimPart() error {
+	if os.Getenv("CHAOS_RAISED") == "" {
+		// The priority is the thread's; the program that it turns into has it whole.
+		runtime.LockOSThread()
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, -15) // who may not do that goes without
+		return syscall.Exec(os.Args[0], os.Args, append(os.Environ(), "CHAOS_RAISED=1"))
+	}
+	apps, err := strconv.Atoi(os.Getenv("CHAOS_APPS"))
+	if err != nil {
+		return err
+	}
+	sim := zimsim.New(zimsim.Config{Seed: 1})
+	for app := range uint32(apps) {
+		if _, err := sim.AddApp(zimsim.AppConfig{ID: app + 1, Secret: secret, Rate: rate}); err != nil {
+			return err
+		}
+	}
+	if err := sim.Start(context.Background(), "127.0.0.1:0", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	said := zimAddresses{Control: sim.ControlURL()}
+	var links []*localtest.Proxy
+	for range daemons {
+		p := localtest.NewProxy(forEver{}, "tcp", strings.TrimPrefix(sim.URL(), "http://"))
+		links = append(links, p)
+		said.Links = append(said.Links, "http://"+p.Addr())
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	said.Switch = "http://" + listener.Addr().String()
+	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
+		return err
+	}
+	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.URL.Query().Get("daemon"))
+		if err == nil {
+			err = throw(links[n], r.URL.Query().Get("do"))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+	}))
+}
+
+// throw does one thing to a daemon's link to ZIM.
+func throw(p *localtest.Proxy, do string) error {
+	switch do {
+	case "cut":
+		p.Cut()
+	case "refuse":
+		p.Refuse()
+		p.Cut()
+	case "accept":
+		p.Accept()
+	case "stall":
+		p.Stall()
+	case "stall answers":
+		p.Stall(localtest.ToClient)
+	case "resume":
+		// What a network holds back and then delivers at once is no request of that
+		// second: what was held is lost.
+		p.Cut()
+		p.Resume()
+	default:
+		return fmt.Errorf("do what? %q", do)
+	}
+	return nil
+}
+
+// forEver is the owner of what ends with the process.
+type forEver struct{ testing.TB }
+
+func (forEver) Helper()        {}
+func (forEver) Cleanup(func()) {}
+func (forEver) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	os.Exit(1)
+}

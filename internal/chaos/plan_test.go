@@ -1,0 +1,160 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// fault is one thing that the plan does.
+type fault struct {
+	At   time.Duration // since the plan began
+	Kind string        // a row of kinds
+	On   int           // the daemon or app, where the kind has one
+	For  time.Duration // until it is undone
+	How  string        // what else was drawn
+}
+
+func (f fault) String() string {
+	return fmt.Sprintf("%s on %d for %s %s", f.Kind, f.On, f.For.Round(time.Millisecond), f.How)
+}
+
+// kind is a row of what can go wrong.
+type kind struct {
+	name   string
+	weight int // how often it is drawn
+	on     int // how many there are to choose from
+	// longest is how long it may last; zero for what is over at once.
+	longest time.Duration
+	hows    []string
+	// holds names what the fault needs for itself, so that the end of one fault
+	// does not undo another.
+	holds func(f fault) string
+	// takes tells that the daemon's leases go to others, if it lasts.
+	takes bool
+	// quiet tells that no takeover is held up by it.
+	quiet bool
+}
+
+func ofDaemon(f fault) string { return fmt.Sprint("daemon ", f.On) }
+func ofLink(to string) holder { return func(f fault) string { return fmt.Sprint("link ", f.On, to) } }
+func ofPostgres(fault) string { return "postgres" }
+func ofNATS(fault) string     { return "nats" }
+func ofRow(f fault) string    { return fmt.Sprint("row ", f.On) }
+func ofZIM(f fault) string    { return "zim " + zimKind(f.How) }
+
+type holder = func(fault) string
+
+// zimKind is the kind of a fault of ZIM: "hang" of "hang@0.2".
+func zimKind(how string) string {
+	kind, _, _ := strings.Cut(how, "@")
+	kind, _, _ = strings.Cut(kind, ":")
+	return kind
+}
+
+// directions are what a stall holds back.
+func directions() []string { return []string{"both ways", "what is sent", "what is answered"} }
+
+// zimFaults are what the simulated ZIM does to some of the requests of an app.
+func zimFaults() []string {
+	return []string{
+		"http:503@0.5", "http:429@0.3", "http:500", "hang@0.2", "hang", "cut_headers@0.3", "cut_body@0.3", "html@0.3", "truncated@0.3",
+		"code:1@0.3", "code:7@0.2", "code:660300005@0.3", "partial:0.3@0.5", "partial:0.9", "empty@0.5", "unknown_status:0.3@0.5",
+		"contradictory:0.3@0.5", "both_lists:0.3@0.5", "invented:0.3@0.5", "slow:300ms@0.5", "slow_answer:300ms@0.5", "kill_keepalive@0.3",
+	}
+}
+
+// kinds is everything that can go wrong.
+func kinds() []kind {
+	long := 2 * ttl
+	return []kind{
+		{name: "daemon: kill -9", weight: 8, on: daemons, longest: ttl, holds: ofDaemon, takes: true},
+		{name: "daemon: SIGTERM", weight: 5, on: daemons, longest: ttl, holds: ofDaemon, takes: true},
+		{name: "daemon: SIGSTOP", weight: 8, on: daemons, longest: 5 * ttl / 2, holds: ofDaemon, takes: true},
+		{name: "link to Postgres: cut", weight: 4, on: daemons, holds: ofLink("postgres"), takes: true},
+		{name: "link to Postgres: refused", weight: 4, on: daemons, longest: long, holds: ofLink("postgres"), takes: true},
+		{name: "link to Postgres: stalled", weight: 5, on: daemons, longest: long, hows: directions(), holds: ofLink("postgres"), takes: true},
+		{name: "link to NATS: cut", weight: 3, on: daemons, holds: ofLink("nats"), quiet: true},
+		{name: "link to NATS: refused", weight: 3, on: daemons, longest: long, holds: ofLink("nats"), quiet: true},
+		{name: "link to NATS: stalled", weight: 4, on: daemons, longest: long, hows: directions(), holds: ofLink("nats"), quiet: true},
+		{name: "link to ZIM: cut", weight: 2, on: daemons, holds: ofLink("zim")},
+		{name: "link to ZIM: refused", weight: 2, on: daemons, longest: long, holds: ofLink("zim")},
+		{name: "link to ZIM: stalled", weight: 3, on: daemons, longest: long, hows: directions(), holds: ofLink("zim")},
+		{name: "Postgres: kill -9", weight: 2, longest: ttl, holds: ofPostgres},
+		{name: "Postgres: restart", weight: 2, longest: ttl / 2, holds: ofPostgres},
+		{name: "Postgres: read-only", weight: 2, longest: long, holds: ofPostgres},
+		{name: "Postgres: sessions terminated", weight: 4, hows: []string{"all", "half"}, holds: ofPostgres},
+		{name: "Postgres: an app's row locked", weight: 3, on: apps, longest: long, holds: ofRow},
+		{name: "NATS: kill -9", weight: 4, longest: ttl, holds: ofNATS, quiet: true},
+		{name: "NATS: SIGSTOP", weight: 3, longest: long, holds: ofNATS, quiet: true},
+		{name: "NATS: restart", weight: 2, longest: ttl, holds: ofNATS, quiet: true},
+		{name: "ZIM: bad answers", weight: 8, on: apps, longest: long, hows: zimFaults(), holds: ofZIM, quiet: true},
+	}
+}
+
+// kindOf returns the row of a fault.
+func kindOf(name string) kind {
+	all := kinds()
+	return all[slices.IndexFunc(all, func(k kind) bool { return k.name == name })]
+}
+
+// gap is the longest time between two faults.
+const gap = 1600 * time.Millisecond
+
+// draw returns the plan of a seed: the same for the same seed and length.
+func draw(seed uint64, length time.Duration) (plan []fault) {
+	random := rand.New(rand.NewPCG(seed, 1))
+	var urn []kind
+	for _, k := range kinds() {
+		for range k.weight {
+			urn = append(urn, k)
+		}
+	}
+	for at := time.Duration(0); ; {
+		at += time.Duration(random.Int64N(int64(gap)))
+		if at >= length {
+			return plan
+		}
+		k := urn[random.IntN(len(urn))]
+		f := fault{At: at, Kind: k.name}
+		if k.on > 0 {
+			f.On = random.IntN(k.on)
+		}
+		if k.longest > 0 {
+			f.For = time.Duration(random.Int64N(int64(k.longest)))
+		}
+		if len(k.hows) > 0 {
+			f.How = k.hows[random.IntN(len(k.hows))]
+		}
+		plan = append(plan, f)
+	}
+}
+
+// The same seed draws the same plan, and a long one has everything in it.
+func TestPlan(t *testing.T) {
+	const length = 30 * time.Minute
+	plan := draw(42, length)
+	if diff := cmp.Diff(plan, draw(42, length)); diff != "" {
+		t.Errorf("the same seed draws another plan: %s", diff)
+	}
+	if cmp.Equal(plan, draw(43, length)) {
+		t.Error("another seed draws the same plan")
+	}
+	drawn := map[string]int{}
+	for _, f := range plan {
+		drawn[f.Kind]++
+		if k := kindOf(f.Kind); f.On < 0 || f.On >= max(1, k.on) || f.For < 0 || f.For > k.longest {
+			t.Errorf("%s is not possible", f)
+		}
+	}
+	for _, k := range kinds() {
+		if drawn[k.name] == 0 {
+			t.Errorf("%q is never drawn", k.name)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package chaos
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/zim-presence/poller/internal/zimsim"
+)
+
+// simulator is the simulated ZIM, as seen from here.
+type simulator struct{ zimAddresses }
+
+// call asks one of its interfaces, and reads the answer into value unless that is nil.
+func (s simulator) call(method, address string, body, value any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequest(method, address, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: status %d", method, address, resp.StatusCode)
+	}
+	if value == nil {
+		return nil
+	}
+	return json.NewDecoder(resp.Body).Decode(value)
+}
+
+func of(app uint32) string { return "?app=" + strconv.FormatUint(uint64(app), 10) }
+
+// set makes states visible at one instant.
+func (s simulator) set(app uint32, states map[string]zimsim.State) error {
+	return s.call("POST", s.Control+"/users"+of(app), states, nil)
+}
+
+func (s simulator) truth(app uint32) (map[string]zimsim.State, error) {
+	var answer struct{ Users map[string]zimsim.State }
+	err := s.call("GET", s.Control+"/truth"+of(app), nil, &answer)
+	return answer.Users, err
+}
+
+func (s simulator) stats(app uint32) (stats zimsim.Stats, err error) {
+	return stats, s.call("GET", s.Control+"/stats"+of(app), nil, &stats)
+}
+
+func (s simulator) arrivals(app uint32) (offsets []time.Duration, first uint64, err error) {
+	var answer struct {
+		First   uint64          `json:"first"`
+		Offsets []time.Duration `json:"offsets_ns"`
+	}
+	err = s.call("GET", s.Control+"/arrivals"+of(app), nil, &answer)
+	return answer.Offsets, answer.First, err
+}
+
+// addFaults takes the form of the command line.
+func (s simulator) addFaults(text string, app uint32) error {
+	faults, err := zimsim.ParseFaults(text)
+	if err != nil {
+		return err
+	}
+	for i := range faults {
+		faults[i].App = app
+	}
+	return s.call("POST", s.Control+"/faults", faults, nil)
+}
+
+func (s simulator) clearFaults(kind string) error {
+	return s.call("DELETE", s.Control+"/faults?kind="+url.QueryEscape(kind), nil, nil)
+}
+
+// link does one thing to a daemon's link.
+func (s simulator) link(daemon int, do string) error {
+	return s.call("POST", fmt.Sprintf("%s/?daemon=%d&do=%s", s.Switch, daemon, url.QueryEscape(do)), nil, nil)
+}
