@@ -58,6 +58,9 @@ type Ledger interface {
 // the lease is to be won again, and the state loaded again.
 var ErrTermOver = errors.New("the term is over")
 
+// ErrGivenUp ends a term that was asked to end between two sweeps.
+var ErrGivenUp = errors.New("given up, as asked")
+
 // Recorder records one app for one term of its lease. All fields are required
 // but those of the last group.
 type Recorder struct {
@@ -77,6 +80,10 @@ type Recorder struct {
 
 	dropSeen bool // by the sweep before; owned by the one that runs
 
+	// Leave asks to end the term: what is in it is taken out between two sweeps,
+	// never during one, and not before the first.
+	Leave <-chan struct{}
+
 	// Committed is called after each commit, Listed when a sweep knows whom it
 	// asks about, Progress with each answer, Ended after each sweep, also one
 	// that failed, and Skipped with due times that were.
@@ -93,12 +100,12 @@ type Recorder struct {
 }
 
 // Run sweeps at once and then on schedule, until ctx ends or the term is over;
-// the error is the cause of ctx, or wraps [ErrTermOver].
+// the error is the cause of ctx, [ErrGivenUp], or wraps [ErrTermOver].
 func (r *Recorder) Run(ctx context.Context) error {
 	due := time.Now()
 	for {
 		r.expect(due)
-		if err := sleepUntil(ctx, due); err != nil {
+		if err := r.sleepUntil(ctx, due); err != nil {
 			return err
 		}
 		if _, err := r.Sweep(ctx); errors.Is(err, ErrTermOver) {
@@ -106,6 +113,11 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		select {
+		case <-r.Leave: // also where no time is left between sweeps
+			return ErrGivenUp
+		default:
 		}
 		next, skipped := r.Schedule.after(due, time.Now())
 		due = next
@@ -153,7 +165,7 @@ func (r *Recorder) move(running bool) {
 }
 
 // sleepUntil looks at the clock at least once a minute: it may be set.
-func sleepUntil(ctx context.Context, t time.Time) error {
+func (r *Recorder) sleepUntil(ctx context.Context, t time.Time) error {
 	for {
 		left := time.Until(t)
 		if left <= 0 {
@@ -162,6 +174,9 @@ func sleepUntil(ctx context.Context, t time.Time) error {
 		timer := time.NewTimer(min(left, time.Minute))
 		select {
 		case <-timer.C:
+		case <-r.Leave:
+			timer.Stop()
+			return ErrGivenUp
 		case <-ctx.Done():
 			timer.Stop()
 			return context.Cause(ctx)
