@@ -34,6 +34,8 @@ type app struct {
 	stream   *stream.Stream
 	holder   leaseholder
 	woken    chan struct{} // after a commit
+	take     wish          // that the lease be gone for
+	leave    wish          // that the lease be given up between two sweeps
 	metrics  *status.App
 	checks   *status.Checks
 	log      zerolog.Logger
@@ -44,19 +46,21 @@ type app struct {
 	allowDrop bool // watchlist.allow_sudden_drop
 }
 
-// newApp wires one app on an open database and a NATS connection.
-func newApp(cfg config, a appConfig, db *database, nc *nats.Conn, metrics *status.Metrics, checks *status.Checks, log zerolog.Logger) (*app, error) {
+// newApp wires one app on an open database and a NATS connection, for the replica
+// me.
+func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, metrics *status.Metrics, checks *status.Checks, log zerolog.Logger) (*app, error) {
 	schedule, err := poll.ParseSchedule(a.Schedule)
 	if err != nil {
 		return nil, usageError{err}
 	}
 	it := &app{
-		id: a.AppID, schedule: schedule, allowDrop: cfg.Watchlist.AllowSuddenDrop, woken: make(chan struct{}, 1),
+		id: a.AppID, schedule: schedule, allowDrop: cfg.Watchlist.AllowSuddenDrop,
+		woken: make(chan struct{}, 1), take: newWish(), leave: newWish(),
 		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
 	}
 	it.budget = budget.New(a.Rate, it.holder.allow)
 	it.metrics.SetRate(it.budget.Rate())
-	it.terms = ledger.Terms{Owner: owner(), TTL: cfg.Lease.TTL, Window: it.budget.Window()}
+	it.terms = ledger.Terms{Owner: me, TTL: cfg.Lease.TTL, Window: it.budget.Window()}
 	it.list = &watched{Watchlist: watchlist.New(db.Pool), app: a.AppID, log: it.log}
 	it.ledger = ledger.New(db.Pool, a.AppID, log)
 	it.zim, err = zim.New(zim.Config{
@@ -81,7 +85,7 @@ func (a *app) check(subject string) string {
 // close closes the app's connections to ZIM.
 func (a *app) close() { a.zim.Close() }
 
-// owner names this process in the lease: host, pid, and what no other run has.
+// owner names this process in its leases: host, pid, and what no other run has.
 func owner() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -92,21 +96,26 @@ func owner() string {
 	return fmt.Sprintf("%s:%d:%s", host, os.Getpid(), hex.EncodeToString(run[:]))
 }
 
-// hold waits for the lease and runs terms of it until ctx ends.
+// hold takes the lease whenever it is to, and runs terms of it until ctx ends.
 func (a *app) hold(ctx context.Context) {
 	pause := newPause()
 	for ctx.Err() == nil {
 		a.metrics.SetLease(false, 0)
-		lease, err := a.ledger.Acquire(ctx, a.terms, a.waiting)
+		lease, err := a.win(ctx)
 		if err != nil {
 			return // ctx has ended
 		}
 		a.checks.Set(a.check("lease"), nil)
 		won := time.Now()
+		a.leave.takeBack() // what was wished of an earlier term
 		err = a.term(ctx, lease, func(ctx context.Context, r *poll.Recorder) error { return r.Run(ctx) })
 		if ctx.Err() != nil {
 			a.log.Info().AnErr("cause", err).Msg("stopped")
 			return
+		}
+		if errors.Is(err, poll.ErrGivenUp) {
+			a.log.Info().AnErr("cause", err).Msg("the lease was given up for another replica's share")
+			continue
 		}
 		a.log.Warn().Err(err).Msg("the term has ended; going for the lease again")
 		if time.Since(won) > longTerm {
@@ -115,6 +124,33 @@ func (a *app) hold(ctx context.Context) {
 		pause.wait(ctx)
 	}
 }
+
+// win tries for the lease each time that it is to, until it has it or ctx ends.
+func (a *app) win(ctx context.Context) (*ledger.Lease, error) {
+	said := ""
+	for {
+		select {
+		case <-a.take:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		lease, err := a.ledger.TryAcquire(ctx, a.terms)
+		if err == nil {
+			return lease, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		a.waiting(err)
+		if why := err.Error(); why != said {
+			a.log.Warn().Err(err).Msg("the lease could not be taken")
+			said = why
+		}
+	}
+}
+
+// held tells whether a term is running.
+func (a *app) held() bool { return a.holder.lease.Load() != nil }
 
 // longTerm is how long a term lasts that has gone well: the next try after it is
 // a first one.

@@ -23,7 +23,7 @@ const overdueAfter = time.Minute
 func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder {
 	return &poll.Recorder{
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
-		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop,
+		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop, Leave: a.leave,
 		Committed: a.committed,
 		Listed: func(r poll.Report) {
 			a.metrics.SweepStarted(r.Watched)

@@ -30,6 +30,7 @@ func (c *runCmd) Run(ctx context.Context, g *globals) error {
 // parts are the whole program, opened.
 type parts struct {
 	cfg     config
+	me      string // among the replicas
 	db      *database
 	bus     *bus
 	metrics *status.Metrics
@@ -41,7 +42,7 @@ type parts struct {
 // open opens the database and NATS and wires every app. What is embedded is
 // running when it returns; what is not need not answer yet.
 func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err error) {
-	p := &parts{cfg: cfg, metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), log: log}
+	p := &parts{cfg: cfg, me: owner(), metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), log: log}
 	defer func() {
 		if err != nil {
 			_ = p.close() // the first error says what is wrong
@@ -54,7 +55,7 @@ func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err er
 		return nil, err
 	}
 	for _, a := range cfg.Apps {
-		it, err := newApp(cfg, a, p.db, p.bus.Conn, p.metrics, p.checks, log)
+		it, err := newApp(cfg, p.me, a, p.db, p.bus.Conn, p.metrics, p.checks, log)
 		if err != nil {
 			return nil, err
 		}
@@ -104,6 +105,7 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 	for _, a := range p.apps {
 		running.Go(func() { a.hold(ctx) })
 	}
+	running.Go(func() { newSharing(p).run(ctx) })
 	running.Go(func() { p.maintain(ctx) })
 	<-ctx.Done()
 	log.Info().Msg("stopping")

@@ -28,7 +28,7 @@ func (c *watchExportCmd) Run(ctx context.Context, g *globals) error {
 		var report watchlist.Exported
 		write := func(out io.Writer) (err error) {
 			report, err = list.Export(ctx, list.app, out, formatOf(c.Format, c.File), func(e watchlist.Exported) {
-				progress.tell(e.Written, share(int64(e.Written+e.Invalid), int64(total)), "")
+				progress.tell(e.Written, portion(int64(e.Written+e.Invalid), int64(total)), "")
 			})
 			return err
 		}

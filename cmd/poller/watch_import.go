@@ -44,7 +44,7 @@ func (c *watchImportCmd) Run(ctx context.Context, g *globals) error {
 		progress := newProgress(g.Stderr, "import")
 		report, err := list.Import(ctx, list.app, spaced.watch(watchlist.Read(counted, formatOf(c.Format, c.File), c.Column)), c.SkipInvalid,
 			func(i watchlist.Imported) {
-				progress.tell(i.Read, share(counted.read, size), fmt.Sprintf("%d added", i.Added))
+				progress.tell(i.Read, portion(counted.read, size), fmt.Sprintf("%d added", i.Added))
 			})
 		progress.end()
 		if err == nil {

@@ -110,8 +110,8 @@ func onTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// share is the part that is done, from 0 to 1, or -1 when the whole is not known.
-func share(done, whole int64) float64 {
+// portion is the part that is done, from 0 to 1, or -1 when the whole is not known.
+func portion(done, whole int64) float64 {
 	if whole <= 0 {
 		return -1
 	}

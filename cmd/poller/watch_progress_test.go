@@ -24,10 +24,10 @@ func TestProgress(t *testing.T) {
 			p.terminal, p.every = tt.terminal, tt.every
 			p.tell(1, 0, "too early")
 			time.Sleep(10 * time.Second)
-			p.tell(2000, share(5, 10), "1 added")
-			p.tell(2001, share(5, 10), "too early again")
+			p.tell(2000, portion(5, 10), "1 added")
+			p.tell(2001, portion(5, 10), "too early again")
 			time.Sleep(10 * time.Second)
-			p.tell(4000, share(5, 0), "1 added")
+			p.tell(4000, portion(5, 0), "1 added")
 			p.end()
 			if got := out.String(); got != tt.want {
 				t.Errorf("%s: %q, want %q", tt.name, got, tt.want)

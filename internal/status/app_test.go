@@ -1,6 +1,7 @@
 package status
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,13 +190,23 @@ func TestAppsAreApart(t *testing.T) {
 	alone := NewMetrics("v1")
 	alone.App(1)
 	single := names(t, alone)
+	ofProcess := []string{"poller_build_info", "poller_replicas_live", "poller_apps_assigned"}
 	for name, n := range names(t, m) {
-		if name != "poller_build_info" && n != 2*single[name] {
+		if !slices.Contains(ofProcess, name) && n != 2*single[name] {
 			t.Errorf("%s: %d series for two apps, want twice %d", name, n, single[name])
 		}
 	}
 	if got := series(t, m)["budget_slots_total"]; got != 1 {
 		t.Errorf("slots of one app: %v, want 1", got)
+	}
+}
+
+func TestReplicas(t *testing.T) {
+	m := NewMetrics("v1")
+	m.SetReplicas(3, 2)
+	want := map[string]float64{"replicas_live": 3, "apps_assigned": 2}
+	if diff := cmp.Diff(want, series(t, m)); diff != "" {
+		t.Errorf("SetReplicas(3, 2) (-want +got):\n%s", diff)
 	}
 }
 

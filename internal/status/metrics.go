@@ -13,8 +13,9 @@ import (
 // Metrics are the counters of the process, in a registry of their own. They may
 // be used from any goroutine.
 type Metrics struct {
-	registry *prometheus.Registry
-	families families
+	registry        *prometheus.Registry
+	families        families
+	replicas, share prometheus.Gauge
 
 	mu   sync.Mutex // guards apps
 	apps map[uint32]*App
@@ -35,7 +36,24 @@ func NewMetrics(version string) *Metrics {
 	}, []string{"version", "goversion"})
 	registry.MustRegister(build)
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	return &Metrics{registry: registry, families: newFamilies(registry), apps: map[uint32]*App{}}
+	m := &Metrics{
+		registry: registry, families: newFamilies(registry), apps: map[uint32]*App{},
+		replicas: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "poller_replicas_live", Help: "Replicas that live, this one included; 0 while this process cannot see it.",
+		}),
+		share: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "poller_apps_assigned", Help: "Apps that are this process's share of all; 0 while it cannot see it.",
+		}),
+	}
+	registry.MustRegister(m.replicas, m.share)
+	return m
+}
+
+// SetReplicas says how many replicas live, and how many apps are the share of
+// this one; 0 and 0 when that is not known.
+func (m *Metrics) SetReplicas(live, assigned int) {
+	m.replicas.Set(float64(live))
+	m.share.Set(float64(assigned))
 }
 
 // App returns the metrics of one app, always the same for the same id. The
