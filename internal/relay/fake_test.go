@@ -189,7 +189,7 @@ func (w *world) Tail(ctx context.Context) (presence.Tail, error) {
 		return tail, nil
 	}
 	if last.event.Seq == 0 {
-		return presence.Tail{}, errForeign
+		return tail, errForeign
 	}
 	data, err := last.event.Data()
 	tail.Found, tail.Seq, tail.Kept, tail.KeptAt = true, last.event.Seq, last.event.Seq, tail.StreamSeq
@@ -277,7 +277,7 @@ func (w *world) copyOf(seq int64) {
 }
 
 // relay returns a new relay of the world, as after a start of the program.
-func (w *world) relay() *Relay { return &Relay{Ledger: w, Cursors: w, Stream: w} }
+func (w *world) relay() *Relay { return &Relay{App: app, Ledger: w, Cursors: w, Stream: w} }
 
 // upTo are the numbers from first to last.
 func upTo(first, last int64) (seqs []int64) {

@@ -41,6 +41,8 @@ type house struct {
 	lease  *ledger.Lease
 	memory *diff.Memory
 	sweep  int64
+	flips  int                    // how many users change in a commit; 0: all
+	asMade jetstream.StreamConfig // the event stream's, where a test wants it
 
 	woken chan struct{}
 	well  chan struct{} // a round went well
@@ -107,6 +109,9 @@ func (h *house) commitAsleep() {
 	now := presence.Instant(time.Now())
 	answer := presence.Answer{AskedAt: now, At: now}
 	for u := range h.memory.Users() {
+		if h.flips > 0 && int(u.No) > h.flips {
+			continue
+		}
 		status, detail := presence.Online, presence.NoDetail
 		if h.sweep%2 == 0 {
 			status, detail = presence.Offline, presence.Timeout

@@ -56,6 +56,8 @@ type Cursors interface {
 // Stream is where it is told.
 type Stream interface {
 	Ensure(ctx context.Context) (warnings []string, err error)
+	// Tail returns a StreamSeq with an error alone when the stream ends with
+	// somebody else's message.
 	Tail(ctx context.Context) (presence.Tail, error)
 	Append(ctx context.Context, after uint64, events []presence.Event, acked func(i int)) (n int, err error)
 }

@@ -61,7 +61,7 @@ func (s *Stream) tailAt(ctx context.Context, info *jetstream.StreamInfo) (presen
 		return presence.Tail{}, err
 	}
 	if tail.Seq, tail.ID, err = s.numbered(msg); err != nil {
-		return presence.Tail{}, err
+		return foreignEnd(tail, err), err
 	}
 	tail.Found, tail.Kept, tail.KeptAt, tail.Subject, tail.Data = true, tail.Seq, msg.Seq, msg.Subject, msg.Data
 	return tail, nil
@@ -77,9 +77,20 @@ func (s *Stream) kept(ctx context.Context, tail presence.Tail) (presence.Tail, e
 	if err != nil {
 		return presence.Tail{}, err
 	}
-	tail.Kept, _, err = s.numbered(msg)
+	if tail.Kept, _, err = s.numbered(msg); err != nil {
+		return foreignEnd(tail, err), err
+	}
 	tail.KeptAt = msg.Seq
-	return tail, err
+	return tail, nil
+}
+
+// foreignEnd is what is known of an end that is no event.
+func foreignEnd(tail presence.Tail, err error) presence.Tail {
+	var foreign *ForeignError
+	if !errors.As(err, &foreign) {
+		return presence.Tail{}
+	}
+	return presence.Tail{StreamSeq: tail.StreamSeq, Created: tail.Created}
 }
 
 // numbered reads the number and the id of an event's message.
