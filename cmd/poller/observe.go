@@ -40,7 +40,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder 
 func (a *app) relay() *relay.Relay {
 	a.checks.Expect(a.check("stream"), 0)
 	return &relay.Relay{
-		Ledger: a.ledger, Cursors: a.ledger, Stream: a.stream, Woken: a.woken, Log: a.log,
+		App: a.id, Ledger: a.ledger, Cursors: a.ledger, Stream: a.stream, Woken: a.woken, Log: a.log,
 		Told:   func(e *presence.Event, more int64) { a.metrics.Told(1, *e, more) },
 		Behind: a.behind,
 		Health: func(err error) { a.checks.Set(a.check("stream"), err) },

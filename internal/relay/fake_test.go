@@ -45,6 +45,7 @@ type world struct {
 	created  time.Time
 	began    int64 // the event that it began with
 	messages []message
+	bucket   presence.Told // the newest that the bucket holds
 	ensures  int
 	warnings []string
 
@@ -175,7 +176,7 @@ func (w *world) Tail(ctx context.Context) (presence.Tail, error) {
 		return presence.Tail{}, ctx.Err()
 	}
 	w.tails++
-	tail := presence.Tail{StreamSeq: uint64(len(w.messages)), Created: w.created}
+	tail := presence.Tail{StreamSeq: uint64(len(w.messages)), First: 1, Created: w.created, Bucket: w.bucket}
 	if len(w.messages) == 0 {
 		return tail, nil
 	}
@@ -189,9 +190,10 @@ func (w *world) Tail(ctx context.Context) (presence.Tail, error) {
 		return tail, nil
 	}
 	if last.event.Seq == 0 {
-		return tail, errForeign
+		return presence.Tail{}, errForeign
 	}
 	data, err := last.event.Data()
+	tail.Bucket = presence.Told{}
 	tail.Found, tail.Seq, tail.Kept, tail.KeptAt = true, last.event.Seq, last.event.Seq, tail.StreamSeq
 	tail.ID, tail.Subject, tail.Data = last.event.ID(), last.event.Subject(), data
 	return tail, err

@@ -10,15 +10,30 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// ContradictionError says that the ledger and the stream's end tell different
-// stories. Nothing is published until somebody has decided which one holds.
+// ContradictionError says that the ledger and what was told, by the stream's end
+// or by the bucket, tell different stories. Nothing is published until the
+// ledger has adopted what was told.
 type ContradictionError struct {
-	Seq  int64
+	App uint32
+	// Seq is the event that was told; 0 when it is gone.
+	Seq int64
+	// What is how the ledger differs.
 	What string
+	// Bucket: the bucket remembers the event, the stream's end cannot be read.
+	Bucket bool
 }
 
 func (e *ContradictionError) Error() string {
-	return fmt.Sprintf("the stream ends with event %d, %s: was the database, or the stream, restored to another state?", e.Seq, e.What)
+	where := "the stream ends with"
+	if e.Bucket {
+		where = "the bucket remembers"
+	}
+	return fmt.Sprintf("%s event %d, %s: was the database, or the stream, restored to another state? mend: poller adopt --app %d",
+		where, e.Seq, e.What, e.App)
+}
+
+func (r *Relay) contradiction(seq int64, what string) error {
+	return &ContradictionError{App: r.App, Seq: seq, What: what}
 }
 
 // position finds where the stream ends, and checks that the ledger agrees.
@@ -28,15 +43,13 @@ func (r *Relay) position(ctx context.Context) (presence.Cursor, error) {
 		err = r.copied(ctx, &tail)
 	}
 	if err != nil {
-		if tail.StreamSeq > 0 {
-			// Somebody else's message stands at the end. When all of it is gone, what
-			// was sent and not heard of is rather told twice than taken for that.
-			r.unheard = 0
-		}
 		r.ensured = time.Time{}
 		return presence.Cursor{}, err
 	}
 	if !tail.Found {
+		if err := r.outlived(ctx, &tail.Bucket); err != nil {
+			return presence.Cursor{}, err
+		}
 		return r.remembered(ctx, tail)
 	}
 	c := presence.Cursor{Seq: tail.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created)}
@@ -48,7 +61,14 @@ func (r *Relay) position(ctx context.Context) (presence.Cursor, error) {
 		return r.dropped(ctx, c)
 	}
 	c.RecordedAt = row.RecordedAt
-	return c, same(&row, &tail)
+	what, err := unlike(&row, &presence.Told{ID: tail.ID, Data: tail.Data})
+	if err == nil && what == "" && row.Subject() != tail.Subject {
+		what = "whose subject is not the ledger's"
+	}
+	if err == nil && what != "" {
+		err = r.contradiction(tail.Seq, what)
+	}
+	return c, err
 }
 
 // CopyError says that the newest event of the stream is a copy of one that the
@@ -85,31 +105,66 @@ func (r *Relay) copied(ctx context.Context, tail *presence.Tail) error {
 // dropped for its age; then the ledger remembers that it was told. A database
 // that was restored to a time before the event does not.
 func (r *Relay) dropped(ctx context.Context, c presence.Cursor) (presence.Cursor, error) {
-	saved, err := r.Cursors.Cursor(ctx)
+	saved, known, err := r.knows(ctx, c.Seq)
 	switch {
 	case err != nil:
 		return presence.Cursor{}, err
-	case saved.Seq < c.Seq || !saved.StreamCreated.Equal(c.StreamCreated):
-		return presence.Cursor{}, &ContradictionError{c.Seq, "which the ledger does not have"}
+	case !known || !saved.StreamCreated.Equal(c.StreamCreated):
+		return presence.Cursor{}, r.contradiction(c.Seq, "which the ledger does not have")
 	case saved.Seq == c.Seq:
 		c.RecordedAt = saved.RecordedAt
 	}
 	return c, nil
 }
 
-// same compares the stream's last message with the ledger's row of its number.
-func same(row *presence.Event, tail *presence.Tail) error {
-	data, err := row.Data()
+// knows tells whether the ledger has come as far as an event and remembers that
+// it was told. The cursor alone is not enough: one that was saved by a program
+// that has lived through the restoring of the database knows too much.
+func (r *Relay) knows(ctx context.Context, seq int64) (saved presence.Cursor, known bool, err error) {
+	if saved, err = r.Cursors.Cursor(ctx); err != nil {
+		return saved, false, err
+	}
+	newest, err := r.Ledger.Newest(ctx)
+	return saved, seq <= saved.Seq && seq <= newest, err
+}
+
+// outlived compares the newest event that the bucket holds, which is there when
+// the stream was made anew or all of it has expired: the database may have been
+// restored as well, and the stream has nothing left that would show it.
+func (r *Relay) outlived(ctx context.Context, told *presence.Told) error {
+	if told.Seq == 0 {
+		return nil
+	}
+	row, found, err := r.Ledger.Event(ctx, told.Seq)
 	if err != nil {
 		return err
 	}
-	switch {
-	case row.ID() != tail.ID:
-		return &ContradictionError{tail.Seq, fmt.Sprintf("id %s, where the ledger has %s", tail.ID, row.ID())}
-	case row.Subject() != tail.Subject || !bytes.Equal(data, tail.Data):
-		return &ContradictionError{tail.Seq, "whose content is not the ledger's"}
+	var what string
+	if found {
+		what, err = unlike(&row, told)
+	} else if _, known, errKnows := r.knows(ctx, told.Seq); errKnows != nil || !known {
+		what, err = "which the ledger does not have", errKnows
 	}
-	return nil
+	if err != nil || what == "" {
+		return err
+	}
+	return &ContradictionError{App: r.App, Seq: told.Seq, What: what, Bucket: true}
+}
+
+// unlike says how an event that was told differs from the ledger's row of its
+// number, "" for not at all. The ids of two timelines of one database are equal;
+// the content is not, since it holds the microsecond.
+func unlike(row *presence.Event, told *presence.Told) (what string, err error) {
+	data, err := row.Data()
+	switch {
+	case err != nil:
+		return "", err
+	case row.ID() != told.ID:
+		return fmt.Sprintf("id %s, where the ledger has %s", told.ID, row.ID()), nil
+	case !bytes.Equal(data, told.Data):
+		return "whose content is not the ledger's", nil
+	}
+	return "", nil
 }
 
 // remembered is the position behind an end that cannot be read: the stream is
@@ -117,13 +172,11 @@ func same(row *presence.Event, tail *presence.Tail) error {
 // event, so within one stream the two numbers keep their distance, also when the
 // stream has gone on, or was rolled back, since the cursor was saved.
 //
-// Not so the message of somebody else that was removed again, nor the event that
-// it kept out. This relay knows how many events it has sent without hearing of
-// them; what came beyond those is not ours. One that has just started does not
-// know. As long as the stream holds an event, what is gone behind that one has not
-// expired but was removed by hand: it goes on behind that one or the cursor.
-// Should it have been an event that was removed, it is told again, and none is
-// passed over.
+// Not so the message of somebody else that was removed again. This relay knows
+// how many events it has sent without hearing of them; what came beyond those
+// is not ours. One that has just started does not know. As long as the stream
+// holds an event, it goes on behind that one or the cursor: should it have been
+// an event that was removed, it is told again, and none is passed over.
 func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cursor, error) {
 	known, unheard := r.cursor, int64(r.unheard)
 	if known.StreamCreated.IsZero() {
@@ -132,9 +185,9 @@ func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cu
 			return presence.Cursor{}, err
 		}
 		known, unheard = saved, math.MaxInt64
-	}
-	if tail.Kept > 0 {
-		unheard = 0
+		if tail.Kept > 0 {
+			unheard = 0
+		}
 	}
 	c := presence.Cursor{Seq: known.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created)}
 	switch {
@@ -144,10 +197,10 @@ func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cu
 			c.Seq = max(c.Seq, tail.Kept)
 		}
 	case tail.StreamSeq != 0:
-		return presence.Cursor{}, &ContradictionError{0, "gone already, of a stream that is not the one remembered"}
+		return presence.Cursor{}, r.contradiction(0, "gone already, of a stream that is not the one remembered")
 	}
 	if c.Seq < 0 {
-		return presence.Cursor{}, &ContradictionError{c.Seq, "by the distance that is remembered"}
+		return presence.Cursor{}, r.contradiction(c.Seq, "by the distance that is remembered")
 	}
 	return r.recorded(ctx, c)
 }
@@ -168,7 +221,7 @@ func (r *Relay) recorded(ctx context.Context, c presence.Cursor) (presence.Curso
 	}
 	newest, err := r.Ledger.Newest(ctx)
 	if err == nil && newest < c.Seq {
-		err = &ContradictionError{c.Seq, "gone already, which the ledger does not have"}
+		err = r.contradiction(c.Seq, "gone already, which the ledger does not have")
 	}
 	return c, err
 }

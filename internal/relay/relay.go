@@ -19,6 +19,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -56,8 +57,6 @@ type Cursors interface {
 // Stream is where it is told.
 type Stream interface {
 	Ensure(ctx context.Context) (warnings []string, err error)
-	// Tail returns a StreamSeq with an error alone when the stream ends with
-	// somebody else's message.
 	Tail(ctx context.Context) (presence.Tail, error)
 	Append(ctx context.Context, after uint64, events []presence.Event, acked func(i int)) (n int, err error)
 }
@@ -65,6 +64,8 @@ type Stream interface {
 // Relay tells one app's ledger. All fields are required but the last three. One
 // goroutine at a time runs it.
 type Relay struct {
+	// App is named where a person has something to do.
+	App     uint32
 	Ledger  Ledger
 	Cursors Cursors
 	Stream  Stream
@@ -162,6 +163,9 @@ func (r *Relay) round(ctx context.Context) error {
 		return err
 	}
 	cursor, err := r.position(ctx)
+	if contradiction := new(ContradictionError); errors.As(err, &contradiction) {
+		r.forget()
+	}
 	if err != nil {
 		return err
 	}
@@ -199,6 +203,14 @@ func (r *Relay) round(ctx context.Context) error {
 		}
 		r.save(ctx)
 	}
+}
+
+// forget drops what this relay remembers of a ledger that has become another: it
+// must not be saved there, where it would say that events were told which that
+// ledger never had.
+func (r *Relay) forget() {
+	r.cursor, r.unheard = presence.Cursor{}, 0
+	r.saved, r.savedOf = presence.Cursor{}, time.Time{}
 }
 
 func (r *Relay) ensure(ctx context.Context) error {
