@@ -2,6 +2,11 @@ package budget
 
 import "time"
 
+// calm is how long after a refusal the next one, at the whole limit, is taken
+// for chance again: on their way requests may come closer together than they
+// left. A server that takes less says so again within a second.
+const calm = time.Minute
+
 // How the working rate moves, as shares: what remains of it at a refusal, the
 // share of the ceiling from which on it feels its way, and the steps of either
 // kind.
@@ -33,6 +38,9 @@ const (
 // twentieth is also why the first ceiling is found within a step: what overshoots
 // by a tenth lands under what the server takes.
 //
+// One refusal at the whole limit after a calm minute costs no more than its
+// pause: at the rate that was set and was good so far it is chance.
+//
 // A ceiling that was reached without a refusal does not hold any more; the steps
 // are large again then.
 type working struct {
@@ -40,20 +48,23 @@ type working struct {
 	rate    float64
 	ceiling float64   // the rate that was refused last; 0 for none
 	since   time.Time // when the rate took effect
-	lowered time.Time // when the last lower one did
+	heard   time.Time // end of the pause of the last refusal
 }
 
 func newWorking(limit int) working { return working{limit: float64(limit), rate: float64(limit)} }
 
-// refused halves the rate from until on, when the next request may be sent. One
-// that was sent before the last halving took effect says nothing new.
+// refused halves the rate from until on, when the next request may be sent. The
+// refusal of a request that was sent before the end of the last pause says
+// nothing new.
 func (w *working) refused(sent, until time.Time) {
-	if !sent.Before(w.lowered) {
+	news := !sent.Before(w.heard)
+	chance := w.rate >= w.limit && sent.Sub(w.heard) >= calm
+	if news && !chance {
 		w.ceiling = w.rate
 		w.rate = max(1, w.rate*remains)
 	}
-	w.lowered = later(w.lowered, until)
-	w.since = later(w.since, w.lowered)
+	w.heard = later(w.heard, until)
+	w.since = later(w.since, w.heard)
 }
 
 // accepted takes a step when the request was sent a span or more after the last

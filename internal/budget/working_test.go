@@ -120,9 +120,11 @@ func TestWorkingRate(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(rt, "refused") == 0 {
 				w.refused(sent, now.Add(time.Second))
 				switch {
-				case sent.Before(before.lowered) && w.rate != before.rate:
-					rt.Fatalf("a request of before the halving halves again: %g to %g", before.rate, w.rate)
-				case !sent.Before(before.lowered) && w.rate != max(1, before.rate/2):
+				case sent.Before(before.heard) && w.rate != before.rate:
+					rt.Fatalf("a request of before the pause halves again: %g to %g", before.rate, w.rate)
+				case before.rate == float64(limit) && sent.Sub(before.heard) >= calm && w.rate != before.rate:
+					rt.Fatalf("chance makes %g of %g", w.rate, before.rate)
+				case before.rate < float64(limit) && !sent.Before(before.heard) && w.rate != max(1, before.rate/2):
 					rt.Fatalf("a refusal makes %g of %g", w.rate, before.rate)
 				}
 			} else {
@@ -147,6 +149,8 @@ func TestWorkingRate(t *testing.T) {
 func TestBurstCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(20, nil)
+		l.Refused(time.Now(), 0) // this alone would be chance
+		time.Sleep(2 * time.Second)
 		var asked []time.Time
 		for range 10 {
 			sent, err := l.Take(t.Context())
@@ -185,7 +189,7 @@ func TestLoweredPaceIsEven(t *testing.T) {
 		halvings, stalls := 1+n%3, n >= 3
 		synctest.Test(t, func(t *testing.T) {
 			l := New(20, nil)
-			for range halvings {
+			for range 1 + halvings { // the first is chance
 				l.Refused(time.Now(), 0)
 				time.Sleep(2 * time.Second)
 			}
@@ -219,6 +223,31 @@ func TestLoweredPaceIsEven(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One refusal at the whole limit after a calm minute is chance: everybody waits,
+// and goes on. The next one within the minute is none.
+func TestOneRefusalIsChance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(20, nil)
+		for range 3 {
+			start := time.Now()
+			l.Refused(start, 0)
+			if _, err := l.Take(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if waited := time.Since(start); waited < time.Second || l.Rate() != 20 {
+				t.Errorf("waited %s, working rate %g; want a second, and 20", waited, l.Rate())
+			}
+			time.Sleep(calm)
+		}
+		l.Refused(time.Now(), 0)
+		time.Sleep(calm / 2)
+		l.Refused(time.Now(), 0)
+		if got := l.Rate(); got != 10 {
+			t.Errorf("working rate %g after two refusals within the minute, want 10", got)
+		}
+	})
 }
 
 // Settings of one a second and less are never lowered; the server's wait is kept.
