@@ -37,10 +37,17 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// serve runs a NATS server with users.
+// serve runs a NATS server with JetStream, with users or limits.
 func serve(t *testing.T, opts server.Options) *server.Server {
 	t.Helper()
-	opts.Host, opts.NoSigs, opts.JetStream, opts.StoreDir = "127.0.0.1", true, true, t.TempDir()
+	opts.JetStream, opts.StoreDir = true, t.TempDir()
+	return serveAs(t, opts)
+}
+
+// serveAs runs a NATS server, with JetStream or without.
+func serveAs(t *testing.T, opts server.Options) *server.Server {
+	t.Helper()
+	opts.Host, opts.NoSigs = "127.0.0.1", true
 	if opts.Port == 0 {
 		opts.Port = server.RANDOM_PORT
 	}
