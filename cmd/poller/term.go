@@ -14,8 +14,12 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// drainTimeout bounds the last drain of a term.
-const drainTimeout = 5 * time.Second
+// The last drain of a term is bounded: short when the app is given to another
+// replica, which drains first, and nobody asks about it meanwhile.
+const (
+	drainTimeout = 5 * time.Second
+	giveTimeout  = time.Second
+)
 
 // term runs one term of the lease: load the state, tell what the ledger has,
 // let work record; then stop in the order in which nothing is left half done.
@@ -57,7 +61,11 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 	if errors.Is(err, poll.ErrTermOver) || errors.Is(err, ledger.ErrLeaseLost) {
 		return err // another term follows, and drains first
 	}
-	if drained := a.lastDrain(telling, r); drained != nil {
+	patience := drainTimeout
+	if errors.Is(err, poll.ErrGivenUp) {
+		patience = giveTimeout
+	}
+	if drained := a.lastDrain(telling, r, patience); drained != nil {
 		return errors.Join(err, drained)
 	}
 	return err
@@ -86,8 +94,8 @@ func (a *app) load(ctx context.Context, lease *ledger.Lease) (*diff.Memory, erro
 }
 
 // lastDrain tells what is left, for as long as that is worth waiting for.
-func (a *app) lastDrain(ctx context.Context, r *relay.Relay) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+func (a *app) lastDrain(ctx context.Context, r *relay.Relay, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		err := r.Drain(ctx)
