@@ -118,7 +118,7 @@ func statements(t *testing.T, p page) (all []string) {
 	for _, b := range p.blocks {
 		if b.language == "sql" {
 			for statement := range strings.SplitSeq(b.text, ";") {
-				if !regexp.MustCompile(`^\s*(create (role|database)|grant|drop table|$)`).MatchString(statement) {
+				if !regexp.MustCompile(`^\s*(create (role|database)|grant|revoke|drop table|$)`).MatchString(statement) {
 					all = append(all, statement)
 				}
 			}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/internal/zimsim"
+	"github.com/zim-presence/poller/presence"
+)
+
+// permissions returns what the operations manual shows under Permissions: the blocks of SQL, and the NATS server's
+// configuration, for the app of the tests.
+func permissions(t *testing.T) (sql []string, config string) {
+	t.Helper()
+	manual, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(manual), "\n## Permissions\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, block := range regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(section, -1) {
+		text := strings.ReplaceAll(block[2], "1234567890", strconv.Itoa(worldApp))
+		if block[1] == "sql" {
+			sql = append(sql, text)
+		} else {
+			config += text
+		}
+	}
+	if len(sql) != 3 || config == "" {
+		t.Fatalf("the manual shows %d blocks of SQL and the configuration %q, want 3 and one", len(sql), config)
+	}
+	return sql, config
+}
+
+// as is the DSN of a role, over the socket, where nobody asks for a password.
+func as(s *localtest.TCPPostgres, role, database string) string {
+	return strings.Replace(s.Admin(), "poller@/poller", role+"@/"+database, 1)
+}
+
+// refused runs a statement as the owner of a DSN and wants no permission for it.
+func refused(t *testing.T, dsn, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), statement)
+	var said *pgconn.PgError
+	if !errors.As(err, &said) || said.Code != "42501" {
+		t.Errorf("%s: %v, want no permission", statement, err)
+	}
+}
+
+// statements runs the statements of a block as the owner of a DSN.
+func statements(t *testing.T, dsn, block string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for statement := range strings.SplitSeq(block, ";\n") {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// The whole program works with the permissions that the manual gives, in Postgres and in NATS, and with no more.
+func TestLeastPermissions(t *testing.T) {
+	t.Parallel()
+	sql, config := permissions(t)
+	db := localtest.PostgresTCP(t, localtest.Access{HBA: "host all all all reject"})
+	// The superuser of a private Postgres has the name that the manual gives to the daemon's role.
+	db.Exec("create role root superuser login")
+	statements(t, as(db, "root", "poller"), "alter role poller rename to nobody_else")
+	root := as(db, "root", "poller")
+	statements(t, root, sql[0])
+	owner, daemonDSN := as(db, "poller_owner", "presence"), as(db, "poller", "presence")
+
+	server := localtest.NATSConfigured(t, config)
+	w := newWorldOn(t, owner, "POLLER_HTTP_LISTEN=127.0.0.1:0")
+	w.env = append(w.env, "POLLER_DATABASE_URL="+owner)
+	if out, code := w.run("migrate"); code != 0 {
+		t.Fatalf("poller migrate: exit code %d, %s", code, out)
+	}
+	statements(t, owner, sql[1])
+	statements(t, root, "create role backend login;\ncreate role analyst login;\ngrant connect on database presence to backend, analyst")
+	statements(t, owner, sql[2])
+
+	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN, "POLLER_NATS_URL=nats://poller:secret@"+server.Addr())
+	reader := connectAs(t, server, "reader")
+	w.js = reader
+	users := population(100)
+	w.set(users)
+	backend := as(db, "backend", "presence")
+	statements(t, backend, "insert into watched_users (app_id, user_id) select "+strconv.Itoa(worldApp)+", unnest(array['"+strings.Join(keys(users), "','")+"'])")
+	daemon := w.start("run", "--no-migrate")
+	w.untilReady(daemon)
+	w.newEvents(0, len(users))
+	// Partitions are made on the way, too: here they are all gone, as after a long standstill.
+	w.exec(`do $$ declare p regclass; begin
+		for p in select inhrelid::regclass from pg_inherits where inhparent = 'transitions'::regclass loop execute 'alter table transitions detach partition ' || p; execute 'alter table ' || p || ' rename to kept_' || replace(p::text, '.', '_'); end loop; end $$`)
+	changed := among(users, zimsim.Online, 5)
+	for _, id := range changed {
+		w.set(map[string]zimsim.State{id: zimsim.LoggedOut})
+	}
+	w.until("the events of a day whose partition was missing", func() bool { return len(w.events(0)) == len(users)+len(changed) })
+	w.exec(`do $$ declare p text; begin
+		for p in select relname from pg_class where relname like 'kept_%' and relkind = 'r' loop
+			execute 'insert into transitions select * from ' || p; execute 'drop table ' || p; end loop; end $$`)
+	// A restart after kill -9 sees that the session is gone: both have one role.
+	daemon.kill()
+	first := daemon
+	daemon = w.start("run", "--no-migrate")
+	statements(t, backend, "delete from watched_users where user_id = '"+changed[0]+"'")
+	w.newEvents(len(users)+len(changed), 1)
+	w.untilReady(daemon)
+	daemon.stop()
+	w.audit()
+
+	w.refusedInPostgres(db)
+	w.refusedInNATS(reader, connectAs(t, server, "poller"))
+	for line := range strings.SplitSeq(first.said()+"\n"+daemon.said(), "\n") {
+		if strings.Contains(line, "ermission") {
+			t.Errorf("a permission is missing: %s", line)
+		}
+	}
+}
+
+// connectAs is a connection that keeps what the server says against it.
+func connectAs(t *testing.T, server *localtest.ConfiguredNATS, user string) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect("nats://"+user+":secret@"+server.Addr(), nats.MaxReconnects(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// refusedInPostgres tries what a program that was taken over might.
+func (w *world) refusedInPostgres(db *localtest.TCPPostgres) {
+	t := w.t.(*testing.T)
+	for role, tries := range map[string][]string{
+		"poller": {
+			"delete from transitions", "update transitions set seq = 0", "truncate transitions", "drop table transitions",
+			"delete from snapshots", "update snapshots set seq = 0", "delete from user_states", "delete from apps", "delete from relay_cursors",
+			"insert into watched_users values (1, 'a')", "delete from watched_users", "update poller_migrations set version_id = 0",
+			"create table public.t ()", "create temporary table t ()", "create schema s", "alter table transitions add x int",
+			"drop function ensure_partitions(integer)", "set role poller_owner",
+		},
+		"backend": {
+			"update watched_users set user_id = 'b'", "truncate watched_users", "select from presence", "select from transitions",
+			"select from user_states", "select ensure_partitions(1)",
+		},
+		"analyst": {
+			"select from watched_users", "select from user_states", "select from apps", "select from snapshots", "delete from transitions",
+			"insert into transitions default values", "update presence set status = 'online'", "select ensure_partitions(1)",
+		},
+	} {
+		for _, statement := range tries {
+			refused(t, as(db, role, "presence"), statement)
+		}
+	}
+	// More days ahead than anybody needs would be a way to fill the catalogue.
+	conn, err := pgx.Connect(t.Context(), as(db, "poller", "presence"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, ahead := range []string{"32", "-1", "null"} {
+		if _, err := conn.Exec(t.Context(), "select ensure_partitions("+ahead+")"); err == nil {
+			t.Errorf("ensure_partitions(%s) is no error", ahead)
+		}
+	}
+}
+
+// refusedInNATS reads as a subscriber does, and tries what one must not, and what the poller itself need not.
+func (w *world) refusedInNATS(reader, poller jetstream.JetStream) {
+	t := w.t.(*testing.T)
+	app := strconv.Itoa(worldApp)
+	event, bucket := "PRESENCE_"+app, "KV_presence_"+app
+	before := w.state(reader, event) + w.state(reader, bucket)
+	w.readsAll(reader)
+	subjects := []string{
+		"$JS.API.STREAM.DELETE." + event, "$JS.API.STREAM.PURGE." + event, "$JS.API.STREAM.UPDATE." + event, "$JS.API.STREAM.MSG.DELETE." + event,
+		"$JS.API.STREAM.DELETE." + bucket, "$JS.API.STREAM.PURGE." + bucket, "$JS.API.STREAM.UPDATE." + bucket, "$JS.API.STREAM.MSG.DELETE." + bucket,
+		"$JS.API.STREAM.SNAPSHOT." + event, "$JS.API.STREAM.RESTORE." + event, "$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.LIST",
+		"$JS.API.CONSUMER.DELETE." + event + ".x", "$JS.API.CONSUMER.LIST." + event, "$KV.presence_" + app + ".alice", "presence.v1.1.online.alice",
+	}
+	for user, js := range map[string]jetstream.JetStream{"reader": reader, "poller": poller} {
+		tries := subjects
+		if user == "reader" {
+			tries = append([]string{presence.Subject(worldApp, presence.KindOnline, "mallory"), "$JS.API.STREAM.CREATE." + event}, subjects...)
+		}
+		for _, subject := range tries {
+			w.denied(user, js.Conn(), subject)
+		}
+	}
+	// A consumer may deliver where its maker has no right to publish; not into the stream.
+	deliver := presence.Subject(worldApp, presence.KindOnline, "mallory")
+	for _, stream := range []string{event, bucket} {
+		_, _ = reader.Conn().Request("$JS.API.CONSUMER.CREATE."+stream+".spy",
+			[]byte(`{"stream_name":"`+stream+`","config":{"name":"spy","deliver_subject":"`+deliver+`","ack_policy":"none"}}`), 5*time.Second)
+	}
+	if after := w.state(reader, event) + w.state(reader, bucket); after != before {
+		t.Errorf("the streams stood at %s, and now at %s", before, after)
+	}
+}
+
+// denied publishes and waits for the server's refusal.
+func (w *world) denied(user string, nc *nats.Conn, subject string) {
+	w.t.Helper()
+	if err := nc.Publish(subject, []byte("{}")); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := nc.LastError(); err == nil || !strings.Contains(err.Error(), `"`+subject+`"`) {
+		w.t.Errorf("%s publishes on %s: %v, want a refusal", user, subject, err)
+	}
+}
+
+func (w *world) state(js jetstream.JetStream, stream string) string {
+	w.t.Helper()
+	s, err := js.Stream(context.Background(), stream)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	state := s.CachedInfo().State
+	return strconv.FormatUint(state.Msgs, 10) + " up to " + strconv.FormatUint(state.LastSeq, 10) + ";"
+}
+
+// readsAll reads in the ways that the manual and the clients know: the stream with a consumer that acknowledges, the
+// bucket as a stream, as a bucket, and watched.
+func (w *world) readsAll(js jetstream.JetStream) {
+	w.t.Helper()
+	ctx, app := context.Background(), strconv.Itoa(worldApp)
+	durable, err := js.CreateOrUpdateConsumer(ctx, "PRESENCE_"+app, jetstream.ConsumerConfig{Durable: "billing", FilterSubject: "presence.v1." + app + ".offline.*"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	msg, err := durable.Next()
+	if err == nil {
+		err = msg.DoubleAck(ctx)
+	}
+	if err != nil {
+		w.t.Errorf("a consumer that acknowledges: %v", err)
+	}
+	bucket, err := js.OrderedConsumer(ctx, "KV_presence_"+app, jetstream.OrderedConsumerConfig{})
+	if err == nil {
+		msg, err = bucket.Next()
+	}
+	if err != nil || !strings.HasPrefix(msg.Headers().Get("Nats-Stream-Source"), "PRESENCE_"+app+" ") {
+		w.t.Errorf("the bucket as a stream: %v, %v", msg, err)
+	}
+	kv, err := js.KeyValue(ctx, "presence_"+app)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	watch, err := kv.WatchAll(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = watch.Stop() }()
+	select {
+	case entry := <-watch.Updates():
+		if _, err := kv.Get(ctx, entry.Key()); err != nil {
+			w.t.Errorf("the bucket's key %s: %v", entry.Key(), err)
+		}
+	case <-time.After(patience):
+		w.t.Error("the bucket cannot be watched")
+	}
+}
