@@ -10,11 +10,14 @@
 //	snapshots      one row a complete sweep
 //	relay_cursors  how far the ledger has been told
 //
+// and beside them the register of replicas, one row a daemon.
+//
 // The invariants that it keeps:
 //
-//   - Every write but the cursor's names the epoch of the lease under which it
-//     is made, under the lock of the app's row. When somebody else has won the
-//     lease meanwhile it touches nothing, and the error is [ErrFenced].
+//   - Every write but the cursor's and the register's names the epoch of the
+//     lease under which it is made, under the lock of the app's row. When
+//     somebody else has won the lease meanwhile it touches nothing, and the
+//     error is [ErrFenced].
 //   - seq is gapless: it moves in the transaction that inserts the rows, under
 //     that same lock; so do user_no and recorded_at, which never runs backwards.
 //   - A commit is one statement, hence one transaction. When it answers with an
