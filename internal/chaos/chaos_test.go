@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -134,25 +135,42 @@ func (w *world) audit(app uint32, s *subscriber) row {
 		w.t.Error(err)
 	}
 	r := row{report: report, subscriber: s, sweeps: w.count(`select count(*) from snapshots where app_id = $1`, app)}
-	arrivals, first, err := w.zim.arrivals(app)
-	if err != nil || first != 0 {
-		w.t.Errorf("app %d: %d arrivals are forgotten, %v", app, first, err)
-	}
-	r.requests = len(arrivals)
-	var late []audit.Finding
-	r.most, late = audit.Arrivals(app, arrivals, rate, time.Second)
 	stats, err := w.zim.stats(app)
 	if err != nil || stats.RepeatedNonces != 0 {
 		w.t.Errorf("app %d: %d nonces were used twice, %v", app, stats.RepeatedNonces, err)
 	}
 	r.refused = stats.Refused
-	for _, f := range append(report.Findings, late...) {
+	for _, f := range append(report.Findings, w.auditBudget(app, &r)...) {
 		w.t.Error(f)
 	}
 	for _, f := range s.findings[:min(10, len(s.findings))] {
 		w.t.Error(f)
 	}
 	return r
+}
+
+// auditBudget holds the requests that left the daemons against the limit.
+func (w *world) auditBudget(app uint32, r *row) []audit.Finding {
+	arrivals, err := w.zim.arrivals(app, -1, time.Time{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	times := make([]time.Duration, len(arrivals))
+	for i, a := range arrivals {
+		times[i] = a.At
+	}
+	most, findings := audit.Arrivals(app, times, rate, time.Second)
+	r.requests, r.most, r.over = len(times), most, len(findings)
+	for i := range findings {
+		last, err := strconv.Atoi(findings[i].Key)
+		if err != nil {
+			continue
+		}
+		for _, a := range arrivals[max(0, last-rate-1):min(len(arrivals), last+2)] {
+			findings[i].Text += fmt.Sprintf("\n\t%s by daemon %d", (a.At - times[last]).Round(time.Microsecond), a.Daemon)
+		}
+	}
+	return findings
 }
 
 // complain says at the end of a failed run how to repeat it, and what the

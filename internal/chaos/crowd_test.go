@@ -23,7 +23,7 @@ type crowd struct {
 const (
 	flipEvery = 50 * time.Millisecond
 	flipUsers = 10 // of one app at a time: 200 a second
-	editEvery = 40 // flips
+	editEvery = 10 // flips
 )
 
 func userName(n int) string { return fmt.Sprintf("user-%05d", n) }

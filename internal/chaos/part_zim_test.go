@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/internal/zimsim"
@@ -20,12 +22,13 @@ import (
 // zimAddresses is what the simulated ZIM says when it runs.
 type zimAddresses struct {
 	Control string   // of the simulator
-	Links   []string // the gateway, through one proxy for each daemon
-	Switch  string   // of the proxies
+	Links   []string // the gateway, through a gate and a proxy for each daemon
+	Switch  string   // of the proxies, and what the gates have noted
 }
 
-// zimPart is the simulated ZIM and the daemons' proxies to it, for ever. Both are
-// in one process of high priority, so that an arrival is noted when it comes.
+// zimPart is the simulated ZIM and the daemons' ways to it, for ever. They are
+// in one process of high priority, so that the simulator's own count, by which
+// it refuses, is hardly ever wrong.
 func zimPart() error {
 	if os.Getenv("CHAOS_RAISED") == "" {
 		// The priority is the thread's; the program that it turns into has it whole.
@@ -48,10 +51,15 @@ func zimPart() error {
 	}
 	said := zimAddresses{Control: sim.ControlURL()}
 	var links []*localtest.Proxy
-	for range daemons {
+	g := &gates{arrivals: map[uint32][]arrival{}}
+	for n := range daemons {
 		p := localtest.NewProxy(forEver{}, "tcp", strings.TrimPrefix(sim.URL(), "http://"))
+		address, err := g.open(n, p.Addr())
+		if err != nil {
+			return err
+		}
 		links = append(links, p)
-		said.Links = append(said.Links, "http://"+p.Addr())
+		said.Links = append(said.Links, "http://"+address)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -61,15 +69,32 @@ func zimPart() error {
 	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
 		return err
 	}
-	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, err := strconv.Atoi(r.URL.Query().Get("daemon"))
+	return http.Serve(listener, switchboard(links, g))
+}
+
+// switchboard is the interface to the proxies, and to what the gates have noted.
+func switchboard(links []*localtest.Proxy, g *gates) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /links/{daemon}", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.PathValue("daemon"))
 		if err == nil {
 			err = throw(links[n], r.URL.Query().Get("do"))
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		}
-	}))
+	})
+	mux.HandleFunc("GET /arrivals/{app}", func(w http.ResponseWriter, r *http.Request) {
+		app, errApp := strconv.Atoi(r.PathValue("app"))
+		daemon, errDaemon := strconv.Atoi(r.URL.Query().Get("daemon"))
+		since, errSince := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
+		if err := errors.Join(errApp, errDaemon, errSince); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(g.of(uint32(app), daemon, time.Duration(since))) // a client that left needs no answer
+	})
+	return mux
 }
 
 // throw does one thing to a daemon's link to ZIM.

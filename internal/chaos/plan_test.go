@@ -103,36 +103,59 @@ func kindOf(name string) kind {
 	return all[slices.IndexFunc(all, func(k kind) bool { return k.name == name })]
 }
 
-// gap is the longest time between two faults.
-const gap = 1600 * time.Millisecond
+// The plan goes in rounds: a storm, in which a fault need not be over when the next
+// begins, then quiet but for two faults that take leases away and last as long as
+// they may, one after the other: what a takeover takes can be told from those.
+const (
+	gap   = 1400 * time.Millisecond // the longest between two faults of a storm
+	storm = 36 * time.Second
+	alone = 15 * time.Second // from fault to fault behind it
+	round = storm + 5*ttl/2 + 2*alone
+)
 
-// draw returns the plan of a seed: the same for the same seed and length.
+// draw returns the plan of a seed: the same for the same seed, a longer one
+// beginning with all of a shorter one.
 func draw(seed uint64, length time.Duration) (plan []fault) {
 	random := rand.New(rand.NewPCG(seed, 1))
+	for begun := time.Duration(0); begun < length; begun += round {
+		for at := begun + wait(random); at < begun+storm; at += wait(random) {
+			plan = append(plan, drawFault(random, at, func(kind) bool { return true }))
+		}
+		for n := range time.Duration(2) {
+			f := drawFault(random, begun+round-(2-n)*alone, func(k kind) bool { return k.takes })
+			f.For = kindOf(f.Kind).longest
+			plan = append(plan, f)
+		}
+	}
+	for len(plan) > 0 && plan[len(plan)-1].At >= length {
+		plan = plan[:len(plan)-1]
+	}
+	return plan
+}
+
+func wait(random *rand.Rand) time.Duration { return time.Duration(random.Int64N(int64(gap))) }
+
+func drawFault(random *rand.Rand, at time.Duration, from func(kind) bool) fault {
 	var urn []kind
 	for _, k := range kinds() {
 		for range k.weight {
-			urn = append(urn, k)
+			if from(k) {
+				urn = append(urn, k)
+			}
 		}
 	}
-	for at := time.Duration(0); ; {
-		at += time.Duration(random.Int64N(int64(gap)))
-		if at >= length {
-			return plan
-		}
-		k := urn[random.IntN(len(urn))]
-		f := fault{At: at, Kind: k.name}
-		if k.on > 0 {
-			f.On = random.IntN(k.on)
-		}
-		if k.longest > 0 {
-			f.For = time.Duration(random.Int64N(int64(k.longest)))
-		}
-		if len(k.hows) > 0 {
-			f.How = k.hows[random.IntN(len(k.hows))]
-		}
-		plan = append(plan, f)
+	k := urn[random.IntN(len(urn))]
+	f := fault{At: at, Kind: k.name}
+	if k.on > 0 {
+		f.On = random.IntN(k.on)
 	}
+	if k.longest > 0 {
+		f.For = time.Duration(random.Int64N(int64(k.longest)))
+	}
+	if len(k.hows) > 0 {
+		f.How = k.hows[random.IntN(len(k.hows))]
+	}
+	return f
 }
 
 // The same seed draws the same plan, and a long one has everything in it.

@@ -17,6 +17,8 @@ type process struct {
 	out  io.Reader     // its standard output
 	done chan struct{} // closed when it has ended
 	code int           // -1 for a signal; set before done is closed
+
+	logged int64 // how long the log was when it was started
 }
 
 // launch starts a child that dies with this process.
@@ -78,6 +80,21 @@ func lastLines(file string, n int) string {
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// size is a log's length; 0 for none yet.
+func size(file string) int64 {
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// said tells whether a log has a text behind a place.
+func said(file string, behind int64, text string) bool {
+	all, err := os.ReadFile(file)
+	return err == nil && bytes.Contains(all[min(behind, int64(len(all))):], []byte(text))
 }
 
 // blamed returns what a log says that no program may say: of a data race or a

@@ -98,18 +98,28 @@ func (w *world) measure(ctx context.Context, n int, name string, app int, epoch 
 		if now.epoch == epoch || now.pid == 0 {
 			continue
 		}
-		won := time.Now()
-		for {
-			stats, err := w.zim.stats(uint32(app) + 1)
-			if err == nil && stats.Last.After(won) {
-				w.leases.add(takeover{kind: name, took: stats.Last.Sub(hurt), clean: !w.strikes.others(n, hurt)}, hurt)
-				return
-			}
-			if !pause(ctx, 25*time.Millisecond) {
-				return
+		if at, ok := w.firstRequest(ctx, app, now.pid); ok {
+			w.leases.add(takeover{kind: name, took: at.Sub(hurt), clean: !w.strikes.others(n, hurt)}, hurt)
+			return
+		}
+	}
+}
+
+// firstRequest waits for the first request of a new holder, as long as it holds
+// the app.
+func (w *world) firstRequest(ctx context.Context, app, pid int) (at time.Time, ok bool) {
+	won := time.Now()
+	for pause(ctx, 25*time.Millisecond) && w.leases.of(app).pid == pid {
+		for n, d := range w.daemons {
+			if d.ran(pid) {
+				arrivals, err := w.zim.arrivals(uint32(app)+1, n, won)
+				if err == nil && len(arrivals) > 0 {
+					return time.Unix(0, int64(arrivals[0].At)), true
+				}
 			}
 		}
 	}
+	return at, false
 }
 
 // add keeps a takeover, unless Postgres was away meanwhile.

@@ -56,13 +56,14 @@ func (s simulator) stats(app uint32) (stats zimsim.Stats, err error) {
 	return stats, s.call("GET", s.Control+"/stats"+of(app), nil, &stats)
 }
 
-func (s simulator) arrivals(app uint32) (offsets []time.Duration, first uint64, err error) {
-	var answer struct {
-		First   uint64          `json:"first"`
-		Offsets []time.Duration `json:"offsets_ns"`
+// arrivals are an app's requests since a time (zero: all), as the gates noted
+// them; of one daemon, or of all for a negative one.
+func (s simulator) arrivals(app uint32, daemon int, since time.Time) (all []arrival, err error) {
+	from := int64(0)
+	if !since.IsZero() {
+		from = since.UnixNano()
 	}
-	err = s.call("GET", s.Control+"/arrivals"+of(app), nil, &answer)
-	return answer.Offsets, answer.First, err
+	return all, s.call("GET", fmt.Sprintf("%s/arrivals/%d?daemon=%d&since=%d", s.Switch, app, daemon, from), nil, &all)
 }
 
 // addFaults takes the form of the command line.
@@ -83,5 +84,5 @@ func (s simulator) clearFaults(kind string) error {
 
 // link does one thing to a daemon's link.
 func (s simulator) link(daemon int, do string) error {
-	return s.call("POST", fmt.Sprintf("%s/?daemon=%d&do=%s", s.Switch, daemon, url.QueryEscape(do)), nil, nil)
+	return s.call("POST", fmt.Sprintf("%s/links/%d?do=%s", s.Switch, daemon, url.QueryEscape(do)), nil, nil)
 }
