@@ -30,17 +30,19 @@ func (l *Ledger) Cursor(ctx context.Context) (presence.Cursor, error) {
 	return c, nil
 }
 
+const saveCursorSQL = `
+insert into relay_cursors (app_id, told_seq, stream_seq, stream_created, recorded_at)
+values ($1, $2, $3, $4, $5)
+on conflict (app_id) do update
+   set told_seq = excluded.told_seq, stream_seq = excluded.stream_seq, stream_created = excluded.stream_created,
+       recorded_at = excluded.recorded_at, saved_at = now()`
+
 // SaveCursor remembers how far the ledger has been told. It needs no lease: the
 // stream's own end goes before it, so an old value does no harm.
 func (l *Ledger) SaveCursor(ctx context.Context, c presence.Cursor) error {
 	ctx, cancel := context.WithTimeout(ctx, asideTimeout)
 	defer cancel()
-	_, err := l.pool.Exec(ctx, `
-		insert into relay_cursors (app_id, told_seq, stream_seq, stream_created, recorded_at)
-		values ($1, $2, $3, $4, $5)
-		on conflict (app_id) do update
-		   set told_seq = excluded.told_seq, stream_seq = excluded.stream_seq, stream_created = excluded.stream_created,
-		       recorded_at = excluded.recorded_at, saved_at = now()`,
+	_, err := l.pool.Exec(ctx, saveCursorSQL,
 		int64(l.app), c.Seq, int64(c.StreamSeq), c.StreamCreated, c.RecordedAt)
 	if err != nil {
 		return fmt.Errorf("save the relay's cursor of app %d: %w", l.app, err)

@@ -73,6 +73,36 @@ func (l *Ledger) event(ctx context.Context, seq int64, since time.Time) (presenc
 	return e, err == nil, err
 }
 
+// At returns the events of certain numbers, in no certain order, as far as the
+// ledger holds them.
+func (l *Ledger) At(ctx context.Context, seqs []int64) ([]presence.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	rows, err := l.pool.Query(ctx, `
+		select `+eventColumns+`
+		  from transitions
+		 where app_id = $1 and seq = any($2)`, int64(l.app), seqs)
+	if err != nil {
+		return nil, fmt.Errorf("read %d events of app %d: %w", len(seqs), l.app, err)
+	}
+	events, err := pgx.CollectRows(rows, l.scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("read %d events of app %d: %w", len(seqs), l.app, err)
+	}
+	return events, nil
+}
+
+// Behind counts the events behind a number.
+func (l *Ledger) Behind(ctx context.Context, seq int64) (n int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	err = l.pool.QueryRow(ctx, `select count(*) from transitions where app_id = $1 and seq > $2`, int64(l.app), seq).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count the events of app %d behind %d: %w", l.app, seq, err)
+	}
+	return n, nil
+}
+
 // Newest returns the number of the ledger's newest event, 0 for none.
 func (l *Ledger) Newest(ctx context.Context) (seq int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
