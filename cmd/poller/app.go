@@ -118,6 +118,7 @@ func (a *app) hold(ctx context.Context) {
 			continue
 		}
 		a.log.Warn().Err(err).Msg("the term has ended; going for the lease again")
+		a.failed(err)
 		if time.Since(won) > longTerm {
 			pause = newPause()
 		}
@@ -164,4 +165,7 @@ func (a *app) waiting(err error) {
 		err = nil
 	}
 	a.checks.Set(a.check("lease"), err)
+	if err == nil && !a.held() {
+		a.checks.Remove(a.check("ledger")) // it is another's business
+	}
 }

@@ -90,6 +90,15 @@ func (a *app) swept(r poll.Report, err error) {
 		// says nothing about ZIM
 	case err == nil:
 		a.checks.Set(a.check("zim"), blind(r))
+		a.checks.Remove(a.check("ledger"))
+	}
+}
+
+// failed says why a term has ended, until a sweep has gone well or another replica
+// has the app. A lease that was lost says nothing about the ledger.
+func (a *app) failed(err error) {
+	if !errors.Is(err, ledger.ErrLeaseLost) && !errors.Is(err, ledger.ErrFenced) {
+		a.checks.Set(a.check("ledger"), err)
 	}
 }
 
