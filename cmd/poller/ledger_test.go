@@ -111,9 +111,9 @@ func TestPostgresSurprises(t *testing.T) {
 		}, "postgres"},
 		{"the app's row locked", lock(`select from apps for update`), fmt.Sprintf("lease/%d", worldApp)},
 		{"the ledger locked", lock(`lock table transitions in access exclusive mode`), fmt.Sprintf("stream/%d", worldApp)},
-		{"the ledger locked for writing", lock(`lock table transitions in share mode`), ""},
-		{"the state locked for writing", lock(`lock table user_states in share mode`), ""},
-		{"the snapshots locked for writing", lock(`lock table snapshots in share mode`), ""},
+		{"the ledger locked for writing", lock(`lock table transitions in share mode`), fmt.Sprintf("ledger/%d", worldApp)},
+		{"the state locked for writing", lock(`lock table user_states in share mode`), fmt.Sprintf("ledger/%d", worldApp)},
+		{"the snapshots locked for writing", lock(`lock table snapshots in share mode`), fmt.Sprintf("ledger/%d", worldApp)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -150,7 +150,7 @@ func TestPostgresSurprises(t *testing.T) {
 // not end.
 func (w *world) lasts(daemon *process, red string, span time.Duration) {
 	w.t.Helper()
-	seen := red == ""
+	seen := false
 	for since := time.Now(); time.Since(since) < span || !seen; <-time.After(50 * time.Millisecond) {
 		if _, checks := daemon.ready(); checks[red] != "" && !seen {
 			seen = true

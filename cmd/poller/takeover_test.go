@@ -47,10 +47,10 @@ func newPair(t *testing.T, ttl time.Duration) *pair {
 	p := &pair{world: w}
 	var through string
 	p.proxy, through = localtest.PostgresProxy(t, w.dsn)
-	p.holder = w.with("POLLER_DATABASE_URL="+named(through, "holder")).start("run")
+	p.holder = w.with("POLLER_DATABASE_URL=" + named(through, "holder")).start("run")
 	w.sweeps(1)
 	p.settle = w.keepFlipping(users, 7)
-	p.standby = w.with("POLLER_DATABASE_URL="+named(w.dsn, "standby")).start("run")
+	p.standby = w.with("POLLER_DATABASE_URL=" + named(w.dsn, "standby")).start("run")
 	w.until("a standby", func() bool {
 		return w.count(`select count(*) from pg_stat_activity where datname = current_database() and application_name = 'standby'`) > 0
 	})

@@ -51,7 +51,7 @@ returning a.epoch, a.last_seq, a.last_sweep,
 
 // take tries to take the lease on conn, which then is the lease's.
 func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease, error) {
-	ctxSQL, cancel := context.WithTimeout(ctx, readTimeout)
+	ctxSQL, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
 	session, err := sessionOf(ctxSQL, conn)
 	if err != nil {
@@ -76,7 +76,7 @@ func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease,
 		return nil, fmt.Errorf("take the lease of app %d: another had it for a moment", l.app)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
+		return nil, fmt.Errorf("take the lease of app %d (does a transaction hold its row in apps?): %w", l.app, err)
 	}
 	lease.notBefore = time.Now().Add(wait)
 	lease.extend(sent, session.pid != nil)

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 )
 
@@ -31,8 +30,6 @@ const (
 	// silence is how long a session may leave pings unanswered before its
 	// holder stops, and so what a taker adds to its wait.
 	silence = time.Second
-	// askEvery is how often a waiting program looks whether the lease is free.
-	askEvery = 250 * time.Millisecond
 )
 
 // ErrLeaseLost says that the lease has ended without being released.
@@ -100,62 +97,6 @@ func (l *Ledger) TryAcquire(ctx context.Context, terms Terms) (*Lease, error) {
 		return nil, err
 	}
 	return lease, nil
-}
-
-// Acquire waits until it has the lease, or ctx ends. A database that is away, or
-// refuses, is waited for too. waiting, when not nil, is called after each try
-// that failed; what is waited for is logged when it changes.
-func (l *Ledger) Acquire(ctx context.Context, terms Terms, waiting func(error)) (*Lease, error) {
-	ticker := time.NewTicker(askEvery)
-	defer ticker.Stop()
-	var conn *pgx.Conn
-	defer func() { closeConn(conn) }()
-	said := ""
-	for {
-		lease, err := l.tryOn(ctx, &conn, terms)
-		if err == nil {
-			conn = nil // the lease keeps it
-			return lease, nil
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if waiting != nil {
-			waiting(err)
-		}
-		said = l.sayWaiting(err, said)
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
-// tryOn tries once, on the connection of the last try if that is still good.
-func (l *Ledger) tryOn(ctx context.Context, conn **pgx.Conn, terms Terms) (*Lease, error) {
-	if *conn == nil || (*conn).IsClosed() {
-		c, err := l.connect(ctx)
-		if err != nil {
-			return nil, err
-		}
-		*conn = c
-	}
-	return l.take(ctx, *conn, terms)
-}
-
-// sayWaiting logs what is waited for, unless that has been said. Waiting for a
-// holder is a standby's business, anything else is not.
-func (l *Ledger) sayWaiting(err error, said string) string {
-	line, why := l.log.Warn(), err.Error()
-	var held *HeldError
-	if errors.As(err, &held) {
-		line, why = l.log.Info(), held.Owner
-	}
-	if why != said {
-		line.Err(err).Msg("waiting for the lease")
-	}
-	return why
 }
 
 // Epoch returns the number under which the lease writes.

@@ -161,41 +161,6 @@ func TestRenewalOutlivesTheTTL(t *testing.T) {
 	}
 }
 
-func TestAcquireWaitsForTheHolder(t *testing.T) {
-	l, _ := open(t)
-	first := win(t, l)
-	won := make(chan *Lease)
-	go func() {
-		second, err := l.Acquire(t.Context(), terms, nil)
-		if err != nil {
-			t.Error(err)
-		}
-		won <- second
-	}()
-	if err := first.Release(t.Context(), time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case second := <-won:
-		if err := second.Release(t.Context(), time.Time{}); err != nil {
-			t.Error(err)
-		}
-	case <-time.After(until):
-		t.Fatal("the second never won")
-	}
-
-	holder := win(t, l)
-	gone := errors.New("gone")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(gone)
-	if _, err := l.Acquire(ctx, terms, nil); !errors.Is(err, gone) {
-		t.Errorf("Acquire with an ended context = %v, want its cause", err)
-	}
-	if err := holder.Allow(t.Context()); err != nil {
-		t.Errorf("the holder's Allow = %v, want nil", err)
-	}
-}
-
 // A database that stops and comes back is waited for; a lease that was held
 // meanwhile goes on if its TTL has.
 func TestLeaseSurvivesARestartOfTheDatabase(t *testing.T) {

@@ -37,11 +37,12 @@ import (
 )
 
 // The deadlines of statements, but for writes under a lease, which the lease's TTL
-// bounds. Postgres goes on with a statement whose answer
-// nobody waits for any longer; the epoch decides what becomes of it.
+// bounds. pgx has a statement that is given up cancelled at the server. Where that
+// cannot be reached it may run, or land, later; the epoch decides what becomes of it.
 const (
 	readTimeout  = 10 * time.Second
 	asideTimeout = 3 * time.Second // of what the end of the program waits for
+	takeTimeout  = 3 * time.Second // of taking a lease: a row that stays locked has to show
 	loadTimeout  = 2 * time.Minute
 )
 
