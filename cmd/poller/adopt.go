@@ -87,7 +87,7 @@ func (a *adopter) run(ctx context.Context, dry bool) (*adoptReport, error) {
 		return nil, err
 	}
 	report := newAdoptReport(a.id, split, dry)
-	if report.Dropped, err = a.ledger.Behind(ctx, split.Fork); split.Contradiction == nil || err != nil {
+	if report.Dropped, err = a.ledger.Behind(ctx, split.Fork); split.Why == nil || err != nil {
 		report.Dropped = 0
 		return report, err
 	}
@@ -123,7 +123,7 @@ func (a *adopter) adopt(ctx context.Context) (_ *adoptReport, err error) {
 	}
 	defer adoption.Close()
 	split, err := a.survey(held, func(events []presence.Event) error { return adoption.Stage(held, events) })
-	if err != nil || split.Contradiction == nil {
+	if err != nil || split.Why == nil {
 		return newAdoptReport(a.id, split, false), err
 	}
 	done, err := adoption.Finish(held, split.Fork, split.Told)

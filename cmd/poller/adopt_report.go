@@ -12,7 +12,7 @@ type adoptReport struct {
 	AppID    uint32 `json:"app_id"`
 	DryRun   bool   `json:"dry_run"`
 	Adopted  bool   `json:"adopted"`           // something was done
-	Why      string `json:"why,omitempty"`     // the contradiction; empty: nothing to adopt
+	Why      string `json:"why,omitempty"`     // what halts the telling; empty: nothing to adopt
 	Fork     int64  `json:"fork,omitempty"`    // newest event in which ledger and stream agreed
 	Last     int64  `json:"last,omitempty"`    // newest event that was told
 	Missing  []gap  `json:"missing,omitempty"` // of these, events that are nowhere any more
@@ -34,8 +34,8 @@ type gap struct {
 
 func newAdoptReport(app uint32, split relay.Split, dry bool) *adoptReport {
 	r := &adoptReport{AppID: app, DryRun: dry, Fork: split.Fork, Last: split.Told.Seq, Imported: split.Imported}
-	if split.Contradiction != nil {
-		r.Why = split.Contradiction.Error()
+	if split.Why != nil {
+		r.Why = split.Why.Error()
 	}
 	for _, span := range split.Missing {
 		r.Missing = append(r.Missing, gap(span))

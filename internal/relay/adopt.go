@@ -44,9 +44,9 @@ type Survey struct {
 
 // Split is where the ledger and what was told part.
 type Split struct {
-	// Contradiction is what halts the telling; nil where nothing does, and then
-	// the rest is zero.
-	Contradiction *ContradictionError
+	// Why is what halts the telling, a [*ContradictionError] or a [*HoleError]; nil
+	// where nothing does that could be mended here, and then the rest is zero.
+	Why error
 	// Fork is the newest event in which both agree: what the ledger has behind it
 	// was never told.
 	Fork int64
@@ -123,10 +123,9 @@ type survey struct {
 // with the split; an [*AheadError], a message that is no event, [ErrMoved], or
 // whatever the doors say.
 func (s *Survey) Run(ctx context.Context) (Split, error) {
-	judge := &Relay{App: s.App, Ledger: s.Ledger, Cursors: s.Cursors, Stream: s.Stream}
-	_, err := judge.position(ctx)
 	split := Split{}
-	if !errors.As(err, &split.Contradiction) {
+	var err error
+	if split.Why, err = s.halted(ctx); split.Why == nil || err != nil {
 		return Split{}, err
 	}
 	it := &survey{Survey: s, logs: map[string]bool{}, oldest: math.MaxInt64}
@@ -142,6 +141,31 @@ func (s *Survey) Run(ctx context.Context) (Split, error) {
 		return split, &GapError{s.App, split.Missing}
 	}
 	return split, nil
+}
+
+// halted returns what halts the relay, as far as an adoption mends it.
+func (s *Survey) halted(ctx context.Context) (why, err error) {
+	judge := &Relay{App: s.App, Ledger: s.Ledger, Cursors: s.Cursors, Stream: s.Stream}
+	c, err := judge.position(ctx)
+	if contradiction := new(ContradictionError); errors.As(err, &contradiction) {
+		return contradiction, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	newest, err := s.Ledger.Newest(ctx)
+	for err == nil {
+		var events []presence.Event
+		if events, err = s.Ledger.After(ctx, c, page); err != nil {
+			break
+		}
+		if hole := judge.follows(c.Seq, events, newest); hole != nil || len(events) == 0 {
+			return hole, nil
+		}
+		last := &events[len(events)-1]
+		c.Seq, c.RecordedAt = last.Seq, last.RecordedAt
+	}
+	return nil, err
 }
 
 func (s *survey) run(ctx context.Context) (err error) {

@@ -226,17 +226,27 @@ func (r *Relay) recorded(ctx context.Context, c presence.Cursor) (presence.Curso
 	return c, err
 }
 
+// HoleError says that rows of the ledger are missing which were not told yet.
+type HoleError struct {
+	App  uint32
+	What string
+}
+
+func (e *HoleError) Error() string {
+	return fmt.Sprintf("%s: rows are missing; mend: restore them, or poller adopt --app %d, which drops what was not told", e.What, e.App)
+}
+
 // follows checks that events continue behind seq without a gap, and that there
 // are some up to newest: rows that were deleted by hand, or are hidden by a
 // time, must not be passed over as if nothing were missing.
-func follows(seq int64, events []presence.Event, newest int64) error {
+func (r *Relay) follows(seq int64, events []presence.Event, newest int64) error {
 	if len(events) == 0 && seq < newest {
-		return fmt.Errorf("the ledger counts %d events and has none behind %d: rows are missing", newest, seq)
+		return &HoleError{r.App, fmt.Sprintf("the ledger counts %d events and has none behind %d", newest, seq)}
 	}
 	for i := range events {
 		seq++
 		if events[i].Seq != seq {
-			return fmt.Errorf("the ledger has event %d where %d has to follow: rows are missing", events[i].Seq, seq)
+			return &HoleError{r.App, fmt.Sprintf("the ledger has event %d where %d has to follow", events[i].Seq, seq)}
 		}
 	}
 	return nil

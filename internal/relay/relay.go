@@ -194,7 +194,7 @@ func (r *Relay) round(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := follows(r.cursor.Seq, events, newest); err != nil || len(events) == 0 {
+		if err := r.follows(r.cursor.Seq, events, newest); err != nil || len(events) == 0 {
 			return err
 		}
 		if err := r.append(ctx, events, newest); err != nil {
