@@ -139,7 +139,6 @@ func (w *world) audit(app uint32, s *subscriber) row {
 	if err != nil || stats.RepeatedNonces != 0 {
 		w.t.Errorf("app %d: %d nonces were used twice, %v", app, stats.RepeatedNonces, err)
 	}
-	r.refused = stats.Refused
 	for _, f := range append(report.Findings, w.auditBudget(app, &r)...) {
 		w.t.Error(f)
 	}

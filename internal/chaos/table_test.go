@@ -28,7 +28,6 @@ type row struct {
 	requests   int
 	most       int // requests in a sliding second
 	over       int // how often that was more than the limit
-	refused    map[string]uint64
 }
 
 func (w *world) print(t table) string {
@@ -47,15 +46,15 @@ func (w *world) print(t table) string {
 		total += w.strikes.counts[k.name]
 	}
 	fmt.Fprintf(out, "all\t%d\n", total)
-	fmt.Fprintf(out, "\napp\tevents\tlost\tdoubled\treordered\tothers\theard\tsweeps\trequests\tmost in a second\ttoo many\trefused as too many\n")
+	fmt.Fprintf(out, "\napp\tevents\tlost\tdoubled\treordered\tothers\theard\tsweeps\trequests\tmost in a second\ttoo many\n")
 	for _, r := range t.rows {
 		c := r.report.Count
 		others := -c[audit.Lost] - c[audit.Doubled] - c[audit.Reordered]
 		for _, n := range c {
 			others += n
 		}
-		fmt.Fprintf(out, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.report.App, r.report.Events, c[audit.Lost], c[audit.Doubled], c[audit.Reordered],
-			others, r.subscriber.heard.Load(), r.sweeps, r.requests, r.most, r.over, r.refused["660300005"])
+		fmt.Fprintf(out, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.report.App, r.report.Events, c[audit.Lost], c[audit.Doubled], c[audit.Reordered],
+			others, r.subscriber.heard.Load(), r.sweeps, r.requests, r.most, r.over)
 	}
 	w.printTakeovers(out)
 	_ = out.Flush() // into memory

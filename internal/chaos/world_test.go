@@ -27,6 +27,7 @@ import (
 const (
 	daemons = 3
 	apps    = 5 // their ids are 1 to 5
+	belted  = 2 // the first of them, whose streams are made by the daemons
 	rate    = 20
 	ttl     = 3 * time.Second
 	secret  = "b0d1f6a3c5e7492899aabbccddeeff00"
@@ -69,6 +70,7 @@ func newWorld(t *testing.T) *world {
 	if w.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
+	w.makeStreams()
 	w.startZIM()
 	for n := range daemons {
 		w.daemons = append(w.daemons, w.newDaemon(n))
@@ -101,6 +103,21 @@ func (w *world) startPostgres() {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(w.pool.Close)
+}
+
+// makeStreams makes the streams of the last apps as the daemons would, but for
+// the window in which the server passes over an id that it knows: that is a
+// second belt, and would hide that the first one is torn.
+func (w *world) makeStreams() {
+	for app := belted + 1; app <= apps; app++ {
+		_, err := w.js.CreateStream(w.t.Context(), jetstream.StreamConfig{
+			Name: fmt.Sprintf("PRESENCE_%d", app), Subjects: []string{fmt.Sprintf("presence.v1.%d.*.*", app)},
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowDirect: true, Duplicates: 100 * time.Millisecond,
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // startNATS starts the server, for the first time or again.
