@@ -45,6 +45,11 @@ func TestAssign(t *testing.T) {
 			[]Replica{{"a", []uint32{1, 2}}, {"b", []uint32{2, 3}}, {"c", []uint32{3}}}, map[uint32]string{2: "a"},
 			map[uint32]string{1: "a", 2: "a", 3: "b"},
 		},
+		"a chain makes room": {
+			[]Replica{{"a", []uint32{1, 4}}, {"b", []uint32{1, 2}}, {"c", []uint32{2, 3}}, {"d", []uint32{3, 4}}},
+			map[uint32]string{1: "b", 4: "d"},
+			map[uint32]string{1: "b", 2: "c", 3: "d", 4: "a"},
+		},
 		"twice in a set": {[]Replica{{"a", []uint32{1, 1, 2}}, {"b", []uint32{2, 1, 2}}}, nil, map[uint32]string{1: "a", 2: "b"}},
 	} {
 		if diff := cmp.Diff(c.want, Assign(c.live, c.holders)); diff != "" {
@@ -53,14 +58,29 @@ func TestAssign(t *testing.T) {
 	}
 }
 
-// fleet draws replicas with sets of apps, the same for all or different ones.
+// fleet draws replicas with sets of apps: the same for all, any, or such that each
+// app has two candidates, which leaves the least room.
 func fleet(t *rapid.T) []Replica {
 	apps := rapid.IntRange(0, 24).Draw(t, "apps")
 	names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{1,3}`), 0, 7, rapid.ID).Draw(t, "names")
-	if rapid.Bool().Draw(t, "equal") {
+	kind := rapid.IntRange(0, 2).Draw(t, "kind")
+	if kind == 0 {
 		return equal(apps, names...)
 	}
 	var live []Replica
+	if kind == 1 && len(names) > 0 {
+		sets := map[string][]uint32{}
+		for app := range uint32(apps) {
+			for range 2 {
+				name := rapid.SampledFrom(names).Draw(t, "candidate")
+				sets[name] = append(sets[name], app+1)
+			}
+		}
+		for _, name := range names {
+			live = append(live, Replica{name, sets[name]})
+		}
+		return live
+	}
 	for _, name := range names {
 		live = append(live, Replica{name, rapid.SliceOfN(rapid.Uint32Range(1, uint32(apps)+1), 0, 24).Draw(t, "set")})
 	}
@@ -191,11 +211,18 @@ func TestFewestMoves(t *testing.T) {
 		if moved != need {
 			t.Errorf("%d apps move, want %d: held %v, share %d", moved, need, held, share)
 		}
-		if spread := counts(got); len(holders) == 0 {
-			for _, name := range names {
-				if n := spread[name]; n != share && n != apps/len(names) {
-					t.Errorf("%q begins with %d of %d apps", name, n, apps)
-				}
+	})
+}
+
+// Where nobody holds anything, equal sets make shares that differ by one at most.
+func TestBeginsEvenly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{1,3}`), 1, 7, rapid.ID).Draw(t, "names")
+		apps := rapid.IntRange(0, 24).Draw(t, "apps")
+		has := counts(Assign(equal(apps, names...), nil))
+		for _, name := range names {
+			if n := has[name]; n < apps/len(names) || n > (apps+len(names)-1)/len(names) {
+				t.Errorf("%q begins with %d of %d apps, there are %d replicas", name, n, apps, len(names))
 			}
 		}
 	})
