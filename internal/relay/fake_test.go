@@ -190,7 +190,7 @@ func (w *world) Tail(ctx context.Context) (presence.Tail, error) {
 		return tail, nil
 	}
 	if last.event.Seq == 0 {
-		return presence.Tail{}, errForeign
+		return tail, errForeign
 	}
 	data, err := last.event.Data()
 	tail.Bucket = presence.Told{}

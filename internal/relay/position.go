@@ -43,6 +43,11 @@ func (r *Relay) position(ctx context.Context) (presence.Cursor, error) {
 		err = r.copied(ctx, &tail)
 	}
 	if err != nil {
+		if tail.StreamSeq > 0 {
+			// Somebody else's message stands at the end. When all of it is gone, what
+			// was sent and not heard of is rather told twice than taken for that.
+			r.unheard = 0
+		}
 		r.ensured = time.Time{}
 		return presence.Cursor{}, err
 	}
@@ -172,11 +177,13 @@ func unlike(row *presence.Event, told *presence.Told) (what string, err error) {
 // event, so within one stream the two numbers keep their distance, also when the
 // stream has gone on, or was rolled back, since the cursor was saved.
 //
-// Not so the message of somebody else that was removed again. This relay knows
-// how many events it has sent without hearing of them; what came beyond those
-// is not ours. One that has just started does not know. As long as the stream
-// holds an event, it goes on behind that one or the cursor: should it have been
-// an event that was removed, it is told again, and none is passed over.
+// Not so the message of somebody else that was removed again, nor the event that
+// it kept out. This relay knows how many events it has sent without hearing of
+// them; what came beyond those is not ours. One that has just started does not
+// know. As long as the stream holds an event, what is gone behind that one has not
+// expired but was removed by hand: it goes on behind that one or the cursor.
+// Should it have been an event that was removed, it is told again, and none is
+// passed over.
 func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cursor, error) {
 	known, unheard := r.cursor, int64(r.unheard)
 	if known.StreamCreated.IsZero() {
@@ -185,9 +192,9 @@ func (r *Relay) remembered(ctx context.Context, tail presence.Tail) (presence.Cu
 			return presence.Cursor{}, err
 		}
 		known, unheard = saved, math.MaxInt64
-		if tail.Kept > 0 {
-			unheard = 0
-		}
+	}
+	if tail.Kept > 0 {
+		unheard = 0
 	}
 	c := presence.Cursor{Seq: known.Seq, StreamSeq: tail.StreamSeq, StreamCreated: presence.Instant(tail.Created)}
 	switch {

@@ -57,6 +57,8 @@ type Cursors interface {
 // Stream is where it is told.
 type Stream interface {
 	Ensure(ctx context.Context) (warnings []string, err error)
+	// Tail returns a StreamSeq with an error alone when the stream ends with
+	// somebody else's message.
 	Tail(ctx context.Context) (presence.Tail, error)
 	Append(ctx context.Context, after uint64, events []presence.Event, acked func(i int)) (n int, err error)
 }
@@ -103,12 +105,16 @@ func (r *Relay) Run(ctx context.Context) {
 	defer r.log()
 	pause := firstPause
 	for ctx.Err() == nil {
+		before := r.cursor.Seq
 		err := r.drain(ctx)
 		if time.Since(r.logged) >= clock {
 			r.log()
 		}
 		if ctx.Err() != nil {
 			return
+		}
+		if r.cursor.Seq > before {
+			pause = firstPause // it goes on, if slowly
 		}
 		if err != nil {
 			r.Log.Warn().Err(err).Int64("seq", r.cursor.Seq).Dur("pause", pause).Msg("cannot tell")
