@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -154,6 +155,32 @@ func TestLostAcksAndAForeignMessage(t *testing.T) {
 	mustDrain(t, r)
 	if w.told() != 13 || w.broken != nil {
 		t.Errorf("told up to %d, want 13; %v", w.told(), w.broken)
+	}
+}
+
+// A foreign message keeps out what was sent, is seen, and goes with all the rest:
+// what it kept out is not taken for told.
+func TestForeignMessageGoesWithAllTheRest(t *testing.T) {
+	w, r := drained(t, 10)
+	w.commit(3)
+	w.fault = func(call string) (bool, error) {
+		if call == "append" {
+			return false, errFault // nothing is stored, nothing is heard
+		}
+		return true, nil
+	}
+	if err := r.Drain(t.Context()); !errors.Is(err, errFault) {
+		t.Fatalf("Drain() = %v, want %v", err, errFault)
+	}
+	w.intrude()
+	if err := r.Drain(t.Context()); !errors.Is(err, errForeign) {
+		t.Fatalf("Drain() = %v, want %v", err, errForeign)
+	}
+	w.expireAll()
+	w.fault = func(string) (bool, error) { return true, nil }
+	mustDrain(t, r)
+	if got := w.held(); !slices.Equal(got, upTo(11, 13)) {
+		t.Errorf("the stream has %v, want what was kept out, 11 to 13", got)
 	}
 }
 

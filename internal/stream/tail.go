@@ -17,7 +17,8 @@ const tailAttempts = 4
 
 // Tail reads the end of the event stream, from the leader. All of it but the
 // bucket's newest event was true at one moment. A last message that is no event
-// is a [*ForeignError]; a stream that moves faster than it can be read is an
+// is a [*ForeignError], with StreamSeq and Created of the tail; with any other error
+// the tail is zero. A stream that moves faster than it can be read is an
 // [ErrSurprise].
 func (s *Stream) Tail(ctx context.Context) (presence.Tail, error) {
 	info, err := s.info(ctx, s.name())
@@ -30,7 +31,7 @@ func (s *Stream) Tail(ctx context.Context) (presence.Tail, error) {
 			tail.Bucket, err = s.BucketNewest(ctx)
 		}
 		if err != nil {
-			return presence.Tail{}, s.tailErr(err)
+			return foreignEnd(tail, err), s.tailErr(err)
 		}
 		var again *jetstream.StreamInfo
 		again, err = s.info(ctx, s.name())
@@ -61,7 +62,7 @@ func (s *Stream) tailAt(ctx context.Context, info *jetstream.StreamInfo) (presen
 		return presence.Tail{}, err
 	}
 	if tail.Seq, tail.ID, err = s.numbered(msg); err != nil {
-		return foreignEnd(tail, err), err
+		return tail, err
 	}
 	tail.Found, tail.Kept, tail.KeptAt, tail.Subject, tail.Data = true, tail.Seq, msg.Seq, msg.Subject, msg.Data
 	return tail, nil
@@ -78,13 +79,13 @@ func (s *Stream) kept(ctx context.Context, tail presence.Tail) (presence.Tail, e
 		return presence.Tail{}, err
 	}
 	if tail.Kept, _, err = s.numbered(msg); err != nil {
-		return foreignEnd(tail, err), err
+		return tail, err
 	}
 	tail.KeptAt = msg.Seq
 	return tail, nil
 }
 
-// foreignEnd is what is known of an end that is no event.
+// foreignEnd is what is known of an end that is no event; zero for other errors.
 func foreignEnd(tail presence.Tail, err error) presence.Tail {
 	var foreign *ForeignError
 	if !errors.As(err, &foreign) {

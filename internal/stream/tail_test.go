@@ -116,7 +116,10 @@ func TestTailIsForeign(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got *ForeignError
-			_, err := b.s.Tail(t.Context())
+			at, err := b.s.Tail(t.Context())
+			if at.StreamSeq != 4 || at.Created.IsZero() || at.Found {
+				t.Errorf("Tail = %+v, want that there are 4 messages", at)
+			}
 			if !errors.As(err, &got) || errors.Is(err, ErrSurprise) {
 				t.Fatalf("Tail: %v, want a ForeignError", err)
 			}
