@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // checkValue says what is wrong with one value by itself. Its errors never repeat the value of a secret. Values that
@@ -77,13 +75,14 @@ func (l *loading) checkText(key, text string) error {
 	return nil
 }
 
-// checkSchedule leaves out the words by which the error names the schedule: the fault names it already.
+// checkSchedule leaves out the words by which the error names the schedule: the fault names it already. What it repeats
+// of the schedule may be a secret in the wrong place.
 func (l *loading) checkSchedule(text string) error {
 	err := l.parseSchedule(text)
 	if err == nil {
 		return nil
 	}
-	return errors.New(strings.TrimPrefix(err.Error(), fmt.Sprintf("schedule %q: ", text)))
+	return errors.New(maskWords(strings.TrimPrefix(err.Error(), fmt.Sprintf("schedule %q: ", text))))
 }
 
 func checkCount(key string, n int) error {
@@ -138,9 +137,9 @@ func checkDSN(text string) error {
 		return nil
 	}
 	// The library's error may hold a part of a password that it took for something else.
-	if _, err := pgconn.ParseConfig(text); err != nil {
+	if _, err := poolConfig(text); err != nil {
 		return errors.New("is not a Postgres URL (postgres://user:password@host:5432/database) or key=value string, " +
-			"or names a file that cannot be read; in a URL, / ? # @ and % in a password are written %2F %3F %23 %40 %25")
+			"has an option of no use, or names a file that cannot be read; in a URL, / ? # @ and % in a password are written %2F %3F %23 %40 %25")
 	}
 	return nil
 }

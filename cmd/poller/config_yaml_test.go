@@ -101,6 +101,7 @@ func TestBadFiles(t *testing.T) {
 		{"empty nats listen", minimal + "nats: {listen: ''}\n", "2:16 nats.listen", "host:port"},
 		{"bad server list", minimal + "nats: {url: 'nats://a:4222,http://b'}\n", "2:13 nats.url", "server 2"},
 		{"bad DSN", minimal + "database: {url: 'mysql://x'}\n", "2:17 database.url", "not a Postgres URL"},
+		{"bad pool option", minimal + "database: {url: 'postgres://h/d?pool_max_conns=many'}\n", "2:17 database.url", "an option of no use"},
 		{"bad level", minimal + "log: {level: inof}\n", "2:14 log.level", "did you mean info?"},
 		{"bad format", minimal + "log: {format: xml}\n", "2:15 log.format", "one of json, console"},
 		{"cert without key", minimal + "nats: {tls: {cert: c.pem}}\n", "2:20 nats.tls.cert", "nats.tls.key"},
