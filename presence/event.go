@@ -28,8 +28,8 @@ const EncodingV1 Encoding = 1
 // Event is what is published about one transition.
 type Event struct {
 	AppID uint32
-	// Log is 8 hex digits drawn once with the app's row: it tells apart the
-	// numberings of two databases that knew the same app.
+	// Log is 8 hex digits drawn with the app's row, and again when the database was
+	// restored: it tells apart the numberings of two that knew the same app.
 	Log      string
 	Encoding Encoding
 	Transition
