@@ -101,7 +101,9 @@ func (w *witness) message(ctx context.Context, m jetstream.Msg) error {
 	}
 	w.highest = max(w.highest, seq)
 	if w.book.sum(m.Subject(), header.Get(presence.HeaderID), text, header.Get(presence.HeaderType), m.Data()) != w.book.sums[seq-1] {
-		return w.altered(ctx, seq, m)
+		if err := w.altered(ctx, seq, m); err != nil {
+			return err
+		}
 	}
 	e, err := presence.ParseEvent(m.Data())
 	if err != nil {
