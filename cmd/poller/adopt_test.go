@@ -19,6 +19,7 @@ var tables = []string{"watched_users", "apps", "user_states", "transitions", "sn
 // backup copies the database aside. The function that is returned restores it.
 func (w *world) backup() (restore func()) {
 	w.t.Helper()
+	w.exec(`drop schema if exists dump cascade`)
 	w.exec(`create schema dump`)
 	for _, table := range tables {
 		w.exec(`create table dump.` + table + ` as table ` + table)
