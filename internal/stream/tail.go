@@ -94,13 +94,13 @@ func foreignEnd(tail presence.Tail, err error) presence.Tail {
 	return presence.Tail{StreamSeq: tail.StreamSeq, Created: tail.Created}
 }
 
-// numbered reads the number and the id of an event's message.
+// numbered reads the number and the id of an event's message. A header that is
+// none is somebody else's as well.
 func (s *Stream) numbered(msg stored) (seq int64, id string, err error) {
 	header, err := msg.header()
-	if err != nil {
-		return 0, "", err
+	if err == nil {
+		seq, err = strconv.ParseInt(header.Get(presence.HeaderSeq), 10, 64)
 	}
-	seq, err = strconv.ParseInt(header.Get(presence.HeaderSeq), 10, 64)
 	if err != nil || seq < 1 {
 		return 0, "", &ForeignError{Stream: s.name(), Subject: msg.Subject, StreamSeq: msg.Seq}
 	}
