@@ -16,4 +16,7 @@
 //   - /healthz depends on the checks being judged, not on the web server: a lock
 //     that is never released turns it red.
 //   - No client, however slow, holds up the end of the process.
+//   - Nothing can be changed over HTTP, and no answer holds a secret. So any Host
+//     is answered: in a cluster the server has many names, and a web page that
+//     has a browser read it by a name of its own (DNS rebinding) learns counts.
 package status
