@@ -20,12 +20,12 @@ func newWorldBehind(t *testing.T, env ...string) (*world, *localtest.Proxy) {
 	return w, proxy
 }
 
-// isPublish and isAck judge a piece of the protocol.
-func isPublish(d localtest.Direction, data []byte) bool {
+// carriesPublish and carriesAck judge a piece of the protocol.
+func carriesPublish(d localtest.Direction, data []byte) bool {
 	return d == localtest.ToServer && bytes.Contains(data, []byte("HPUB presence.v1."))
 }
 
-func isAck(d localtest.Direction, data []byte) bool {
+func carriesAck(d localtest.Direction, data []byte) bool {
 	return d == localtest.ToClient && bytes.Contains(data, []byte(`{"stream":"PRESENCE_`))
 }
 
@@ -40,10 +40,10 @@ func TestAcksLost(t *testing.T) {
 	var publishes, acks, cut, swallowed atomic.Int64
 	proxy.SetHook(func(_ int, d localtest.Direction, data []byte) localtest.Verdict {
 		switch {
-		case isPublish(d, data) && publishes.Add(1)%3 == 1:
+		case carriesPublish(d, data) && publishes.Add(1)%3 == 1:
 			cut.Add(1)
 			return localtest.CutAfter
-		case isAck(d, data) && acks.Add(1)%4 == 2:
+		case carriesAck(d, data) && acks.Add(1)%4 == 2:
 			swallowed.Add(1)
 			return localtest.Drop
 		}
@@ -74,7 +74,7 @@ func TestSlowAcksHoldUpNoSweep(t *testing.T) {
 	released := make(chan struct{})
 	var slow atomic.Int64
 	proxy.SetHook(func(_ int, d localtest.Direction, data []byte) localtest.Verdict {
-		if isAck(d, data) {
+		if carriesAck(d, data) {
 			slow.Add(1)
 			select {
 			case <-time.After(5 * time.Second):
@@ -124,7 +124,7 @@ func TestLongOutage(t *testing.T) {
 	}
 	var out, last atomic.Int64
 	proxy.SetHook(func(conn int, d localtest.Direction, data []byte) localtest.Verdict {
-		if isPublish(d, data) {
+		if carriesPublish(d, data) {
 			out.Store(1)
 			return localtest.CutAfter
 		}

@@ -124,13 +124,24 @@ func (w *world) progress() (stop func() time.Duration) {
 }
 
 func (w *world) eventStream(ctx context.Context) (*jetstream.StreamInfo, error) {
+	return w.streamInfo(ctx, "PRESENCE_4000000001")
+}
+
+func (w *world) streamInfo(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	s, err := w.js.Stream(ctx, "PRESENCE_4000000001")
+	s, err := w.js.Stream(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	return s.CachedInfo(), nil
+}
+
+// whole tells whether a stream has a leader, and two others who keep up with it.
+func (w *world) whole(name string) bool {
+	info, err := w.streamInfo(w.t.Context(), name)
+	return err == nil && info.Cluster.Leader != "" && len(info.Cluster.Replicas) == 2 &&
+		!slices.ContainsFunc(info.Cluster.Replicas, func(p *jetstream.PeerInfo) bool { return p.Offline || !p.Current })
 }
 
 // A cluster of three, one of which is killed with kill -9 again and again, the
@@ -194,6 +205,7 @@ func TestNodesKilled(t *testing.T) {
 		return err == nil && s.State.LastSeq == uint64(w.count(`select last_seq from apps where app_id = $1`, worldApp))
 	})
 	daemon.stop()
+	w.until("the cluster is whole", func() bool { return w.whole("PRESENCE_4000000001") && w.whole("KV_presence_4000000001") })
 	w.audit()
 	w.auditIntervals(w.events(0))
 	n := len(w.events(0))
