@@ -3,11 +3,12 @@
 # What is built is told by git, or by whoever builds outside a checkout.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-# The version is pinned here and nowhere else. It is run, not required: its dependencies are not ours.
+# The versions are pinned here and nowhere else. These are run, not required: their dependencies are not ours.
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test chaos vet lint bench verify-image
+.PHONY: demo build test chaos fuzz vet lint vuln bench verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -34,6 +35,14 @@ chaos:
 	@scripts/need-postgres
 	go test ./internal/chaos -run TestChaos -v -count 1 -timeout 0 -chaos.for $(CHAOS_FOR) -chaos.seed $(SEED)
 
+# How long each fuzz target runs, and what its name has in it.
+FUZZ_FOR ?= 10m
+FUZZ ?=
+
+## fuzz: every fuzz target in turn; one alone: make fuzz FUZZ=ReadReply FUZZ_FOR=1m
+fuzz:
+	scripts/fuzz $(FUZZ_FOR) $(FUZZ)
+
 ## vet: what the compiler's own checks find, and gofmt
 vet:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted; exit 1; fi
@@ -42,6 +51,11 @@ vet:
 ## lint: vet and golangci-lint; the first run builds the linter, which takes minutes
 lint: vet
 	$(GOLANGCI_LINT) run ./...
+
+## vuln: that the modules are what go.sum says, and what is known against them; it asks vuln.go.dev
+vuln:
+	go mod verify
+	$(GOVULNCHECK) ./...
 
 ## bench: all benchmarks
 bench:
