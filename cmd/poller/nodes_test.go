@@ -94,7 +94,7 @@ func freePorts(t *testing.T, n int) (ports []int) {
 			t.Fatal(err)
 		}
 		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port) //nolint:errcheck // it is one
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports
 }
