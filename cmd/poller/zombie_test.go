@@ -65,11 +65,6 @@ func isCancel(d localtest.Direction, data []byte) bool {
 	return d == localtest.ToServer && len(data) >= 8 && bytes.Equal(data[4:8], []byte{0x04, 0xd2, 0x16, 0x2e})
 }
 
-// tellsEvents tells whether events are published with these bytes.
-func tellsEvents(d localtest.Direction, data []byte) bool {
-	return d == localtest.ToServer && bytes.Contains(data, []byte("HPUB presence.v1."))
-}
-
 func (w *world) untilClosed(what string, c <-chan struct{}) {
 	w.t.Helper()
 	select {
@@ -262,7 +257,7 @@ func TestPublishesOfAPastHolder(t *testing.T) {
 	t.Parallel()
 	const late, newer = 200, 50
 	s := newScene(t, 2*time.Second)
-	publishes := swallow(s.nats, tellsEvents)
+	publishes := swallow(s.nats, carriesPublish)
 	s.change(late)
 	s.until("a publish", func() bool { return len(publishes.bytes()) > 0 })
 	s.postgres.Stall()
