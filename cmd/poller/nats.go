@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -30,6 +31,7 @@ func openNATS(ctx context.Context, cfg config, log zerolog.Logger) (*bus, error)
 			return nil, fmt.Errorf("embedded nats under %s, at nats.listen (POLLER_NATS_LISTEN): %w", cfg.DataDir, err)
 		}
 		b.embedded, b.url = server, server.URL()
+		warnOfOpenNATS(cfg.NATS.Listen, log)
 	}
 	conn, err := stream.Connect(stream.Options{
 		URL: b.url, Name: "poller", Creds: cfg.NATS.Creds,
@@ -42,6 +44,15 @@ func openNATS(ctx context.Context, cfg config, log zerolog.Logger) (*bus, error)
 	}
 	b.Conn = conn
 	return b, nil
+}
+
+// warnOfOpenNATS says it when the embedded server, which asks nobody who they are, listens beyond this machine.
+func warnOfOpenNATS(listen string, log zerolog.Logger) {
+	host, _, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err != nil || host == "localhost" || ip != nil && ip.IsLoopback() {
+		return
+	}
+	log.Warn().Str("listen", listen).Msg("the embedded nats has no passwords, and other machines may reach it: whoever does can publish and delete")
 }
 
 // away returns an error while there is no connection, with the reason as far as the server or TLS gave one: the log

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 
 	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/internal/zimsim"
@@ -222,5 +225,29 @@ func TestNATSWithAPassword(t *testing.T) {
 			g.look(w)
 			w.audit()
 		})
+	}
+}
+
+// The embedded server has no passwords. So it is for this machine, and the log says it when it is not.
+func TestEmbeddedNATSIsForThisMachine(t *testing.T) {
+	for listen, warns := range map[string]bool{
+		"127.0.0.1:0": false, "127.0.0.2:4222": false, "localhost:0": false, "[::1]:0": false,
+		":0": true, "0.0.0.0:4222": true, "[::]:0": true, "192.0.2.1:4222": true, "nats.example.com:4222": true,
+	} {
+		var log bytes.Buffer
+		warnOfOpenNATS(listen, zerolog.New(&log))
+		if got := strings.Contains(log.String(), "no passwords"); got != warns {
+			t.Errorf("on %s: the log says %q, want a warning: %t", listen, log.String(), warns)
+		}
+	}
+	cfg, fs := readText(t, minimal)
+	if fs != nil {
+		t.Fatal(fs)
+	}
+	for key, listen := range map[string]string{"nats.listen": cfg.NATS.Listen, "http.listen": cfg.HTTP.Listen} {
+		host, _, err := net.SplitHostPort(listen)
+		if err != nil || !net.ParseIP(host).IsLoopback() {
+			t.Errorf("%s is %q unless it is set, want the loopback interface", key, listen)
+		}
 	}
 }
