@@ -125,8 +125,8 @@ func (l *Limiter) Pause(until time.Time) {
 
 // Refused notes that the server has answered a request, sent then, that it is
 // one too many. No slot goes for wait, a window at least, and the working rate
-// is halved, once for all requests that were under way together; but not by one
-// refusal alone after a calm minute at the whole limit.
+// is lowered, once for all requests that were under way together: a little where
+// it has been good, and to a half where it has not.
 func (l *Limiter) Refused(sent time.Time, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
