@@ -123,9 +123,9 @@ func appendJSONString(b []byte, s string) []byte {
 }
 
 // ParseEvent reads an event as [Event.Data] writes it. Fields that it does not
-// know are passed over, since fields are only added within v1; another type or
-// an id that contradicts the data is an error. User.No is not part of an event
-// and stays 0.
+// know are passed over, since fields are only added within v1; another type, an
+// event without a kind, a number or a time, or an id that contradicts the data
+// is an error. User.No is not part of an event and stays 0.
 func ParseEvent(data []byte) (Event, error) {
 	var w wireEvent
 	if err := json.Unmarshal(data, &w); err != nil {
@@ -149,8 +149,15 @@ func ParseEvent(data []byte) (Event, error) {
 	if e.ID() != w.ID {
 		return Event{}, fmt.Errorf("read event: id %q contradicts app %d and seq %d", w.ID, d.AppID, d.Seq)
 	}
+	if e.Kind == 0 || e.Seq < 1 || e.ObservedAt.IsZero() || !tellable(e.ObservedAt) || !tellable(e.After) {
+		return Event{}, fmt.Errorf("read event %q: no kind, no number or no time that an event can have", w.ID)
+	}
 	return e, nil
 }
+
+// tellable says whether a time has a year of four digits, as the bytes of an
+// event do. A zone may lead out of them.
+func tellable(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
 
 // wireEvent is the event's JSON for reading.
 type wireEvent struct {

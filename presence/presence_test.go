@@ -109,6 +109,11 @@ func TestParseEventRefuses(t *testing.T) {
 		"another seq":   strings.Replace(string(good), `"seq":41`, `"seq":42`, 1),
 		"a short id":    strings.Replace(string(good), "1234567890-7f3a90c2-41", "41", 1),
 		"a strange one": strings.Replace(string(good), `"kind":"online"`, `"kind":"stale?"`, 1),
+		"no kind":       strings.Replace(string(good), `"kind":"online"`, `"sort":"online"`, 1),
+		"no time":       strings.Replace(string(good), `"observed_at"`, `"seen_at"`, 1),
+		"no number":     strings.NewReplacer(`"seq":41`, `"seq":0`, `-41"`, `-0"`).Replace(string(good)),
+		"a year of five digits": strings.Replace(string(good), `"observed_at":"2026-11-22T18:43:36.120114Z"`,
+			`"observed_at":"9999-12-31T23:59:59-01:00"`, 1),
 	} {
 		if _, err := ParseEvent([]byte(data)); err == nil {
 			t.Errorf("%s: no error for %s", name, data)
