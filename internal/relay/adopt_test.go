@@ -145,6 +145,16 @@ func TestSurvey(t *testing.T) {
 			a.goOn(50)
 			a.cursor = presence.Cursor{Seq: 50, StreamSeq: 50, StreamCreated: a.created.Add(1)}
 		}, 0, "", 0},
+		{"never told here, front expired", func(a *archive) {
+			a.back(0)
+			a.goOn(50)
+			for seq, e := range a.rows {
+				e.Log = "00000000"
+				a.rows[seq] = e
+			}
+			a.lose(1, 70)
+			a.cursor = presence.Cursor{Seq: 50, StreamSeq: 50, StreamCreated: a.created.Add(1)}
+		}, 0, "1 to 70", 0},
 		{"front expired up to the fork", func(a *archive) { a.back(60); a.lose(1, 60) }, 60, "", 0},
 		{"front expired behind the fork", func(a *archive) { a.back(60); a.lose(1, 80) }, 60, "61 to 80", 0},
 		{"front expired, the cursor of another stream", func(a *archive) {
