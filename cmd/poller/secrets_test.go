@@ -177,7 +177,7 @@ apps:
 
 // troubles makes them one after the other, and looks around in each.
 func (w *world) troubles(s *secrets, daemon *process, db *localtest.TCPPostgres, g *guarded) {
-	for _, text := range []string{"http:503", "http:400", "http:429", "cut_headers", "cut_body", "html", "truncated", "code:2", "code:100000005", "hang"} {
+	for _, text := range []string{"http:503", "http:400", "http:429", "cut_headers", "cut_body", "html", "truncated", "code:2", "hang", "code:100000005"} {
 		faults, err := zimsim.ParseFaults(text)
 		if err == nil {
 			err = w.sim.AddFaults(faults...)
@@ -205,7 +205,6 @@ func (w *world) troubles(s *secrets, daemon *process, db *localtest.TCPPostgres,
 		_, red := daemon.ready()
 		return red["nats"] == "" && red["postgres"] == ""
 	})
-	w.sweeps(1)
 }
 
 // connections is what an administrator of NATS sees of those who are connected.
