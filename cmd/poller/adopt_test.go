@@ -14,7 +14,7 @@ import (
 )
 
 // tables are what a dump of the database holds, as far as it is the poller's.
-var tables = []string{"watched_users", "apps", "user_states", "transitions", "snapshots", "relay_cursors"} //nolint:gochecknoglobals // constant
+var tables = []string{"watched_users", "apps", "user_states", "transitions", "snapshots", "relay_cursors"}
 
 // backup copies the database aside. The function that is returned restores it.
 func (w *world) backup() (restore func()) {
@@ -97,7 +97,7 @@ func (w *world) adopt(code int, args ...string) (adoptReport, *process) {
 }
 
 // streamCheck is the readiness check that an old database turns red.
-var streamCheck = fmt.Sprintf("stream/%d", uint32(worldApp)) //nolint:gochecknoglobals // constant
+var streamCheck = fmt.Sprintf("stream/%d", uint32(worldApp))
 
 // untilHalted waits until the program says that the database is older than the
 // stream, and names the mend.

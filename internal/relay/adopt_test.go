@@ -186,7 +186,7 @@ func TestSurvey(t *testing.T) {
 			a := archived(100, ofSeven)
 			c.happen(a)
 			var gap *GapError
-			split, _, err := a.survey(false)
+			_, _, err := a.survey(false)
 			if c.missing == "" && err != nil || c.missing != "" && (!errors.As(err, &gap) || !strings.Contains(err.Error(), "events "+c.missing+" were told")) {
 				t.Fatalf("Run() = %v, want missing %q", err, c.missing)
 			}

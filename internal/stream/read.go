@@ -113,9 +113,9 @@ func (r *reading) ask(i int) error {
 
 // walk reads one answer.
 func (r *reading) walk(m *nats.Msg) error {
-	i, err := strconv.Atoi(m.Subject[len(r.inbox):])
-	if err != nil || i < 0 || i >= len(r.parts) {
-		return nil
+	i, errIndex := strconv.Atoi(m.Subject[len(r.inbox):])
+	if errIndex != nil || i < 0 || i >= len(r.parts) {
+		return nil //nolint:nilerr // it is no answer to anything that was asked
 	}
 	r.walking--
 	msg, err := r.decode(m)

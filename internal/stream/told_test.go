@@ -142,3 +142,21 @@ func TestReadsThatFail(t *testing.T) {
 		t.Errorf("Events() without a server: %v", err)
 	}
 }
+
+// BenchmarkEvents reads events back in pages, as an adoption does.
+func BenchmarkEvents(b *testing.B) {
+	const page, pages = 2000, 20
+	bench := standing(b)
+	appendAll(b, bench.s, story(1, page*pages))
+	n := 0
+	for b.Loop() {
+		for i := range uint64(pages) {
+			told, err := bench.s.Events(b.Context(), i*page+1, (i+1)*page)
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += len(told)
+		}
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}
