@@ -24,6 +24,8 @@ var badDays = []string{
 	"ZIM refuses the secret, or is not enabled for the app",
 	"an answer leaves users out, names others, or has an unknown status word",
 	"NATS is away",
+	"acknowledgements are lost, late, doubled, out of order, or of somebody else",
+	"a node of a NATS cluster is killed, again and again",
 	"the event stream is missing, full, altered, or written to by somebody else",
 	"Postgres is away",
 	"Postgres is restored to a state older than the stream",

@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/internal/zimsim"
 )
 
@@ -227,41 +226,4 @@ func TestStopWithoutNATS(t *testing.T) {
 		t.Errorf("%d events after the outage, want %d", n, len(flipped))
 	}
 	w.audit()
-}
-
-// NATS takes what is published and its acknowledgements do not come: sweeps go on
-// as if nothing were, and all is told once when they do.
-func TestSlowNATSHoldsUpNoSweep(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "POLLER_HTTP_LISTEN=127.0.0.1:0")
-	proxy := localtest.NewProxy(t, "tcp", strings.TrimPrefix(w.nats.URL(), "nats://"))
-	w.env = append(w.env, "POLLER_NATS_URL="+proxy.Through(w.nats.URL()))
-	users := population(200)
-	w.set(users)
-	w.watch(keys(users)...)
-	daemon := w.start("run")
-	w.newEvents(0, len(users))
-	proxy.Stall(localtest.ToClient)
-	began := daemon.logged("sweep ended")
-	flipped := 0
-	for range 3 {
-		for _, id := range among(users, zimsim.Online, 10) {
-			w.set(map[string]zimsim.State{id: zimsim.LoggedOut})
-			users[id] = zimsim.LoggedOut
-			flipped++
-		}
-		w.sweeps(2)
-	}
-	if n := w.count(`select last_seq from apps where app_id = $1`, worldApp); n != len(users)+flipped {
-		t.Errorf("%d events recorded meanwhile, want %d", n, len(users)+flipped)
-	}
-	if n := daemon.logged("sweep ended") - began; n < 6 {
-		t.Errorf("%d sweeps meanwhile, want 6", n)
-	}
-	proxy.Resume()
-	w.newEvents(len(users), flipped)
-	w.untilReady(daemon)
-	daemon.stop()
-	w.audit()
-	w.auditIntervals(w.events(0))
 }
