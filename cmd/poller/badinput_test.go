@@ -207,7 +207,7 @@ func TestSuddenlyEmptyWatchlist(t *testing.T) {
 	sweep := func(wantEvents int, wantSaid string, env ...string) {
 		t.Helper()
 		before, outer := len(w.events(0)), w.env
-		w.env = append(outer, env...)
+		w.env = slices.Concat(outer, env)
 		out, code := w.run("sweep")
 		w.env = outer
 		if n := len(w.events(0)) - before; code != 0 || n != wantEvents || !strings.Contains(out, wantSaid) {
@@ -236,7 +236,7 @@ func TestSuddenlyEmptyWatchlist(t *testing.T) {
 	}
 	before := len(w.events(0))
 	rarely := w.env
-	w.env = append(rarely, "POLLER_SCHEDULE=@every 1h")
+	w.env = slices.Concat(rarely, []string{"POLLER_SCHEDULE=@every 1h"})
 	daemon := w.start("run")
 	w.untilRed(daemon, fmt.Sprintf("watchlist/%d", worldApp))
 	w.until("the truth about those held is told", func() bool { return len(w.events(before)) == len(flipped) })
