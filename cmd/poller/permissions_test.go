@@ -131,6 +131,13 @@ func TestLeastPermissions(t *testing.T) {
 	w.untilReady(daemon)
 	daemon.stop()
 	w.audit()
+	// An empty database adopts what was told: by hand, as the tables' owner, with the poller's user at NATS.
+	w.exec(`truncate apps, user_states, transitions, snapshots, relay_cursors`)
+	w.env = append(w.env, "POLLER_DATABASE_URL="+owner)
+	w.adopt(0)
+	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN)
+	w.run("sweep", "--no-migrate")
+	w.audit()
 
 	w.refusedInPostgres(db)
 	w.refusedInNATS(reader, connectAs(t, server, "poller"))
