@@ -6,7 +6,7 @@ import "time"
 const minArrivalLog = 1_000_000
 
 // arrivals logs when requests arrived and keeps the most in any half-open second, exactly, while they come.
-// Offsets are those of the server's monotonic clock and never decrease.
+// Offsets are those of the server's monotonic clock, and never decrease in the log.
 type arrivals struct {
 	limit  int
 	ring   []time.Duration // arrival number n (from 0) is at n modulo len, a power of two
@@ -23,27 +23,50 @@ func newArrivals(limit int) arrivals {
 }
 
 // add logs an arrival and returns how many lie in the second that ends with it: after at-1s, up to and including at.
-// One that was overtaken on its way to the log counts as simultaneous with the one that overtook it.
+// One that was overtaken on its way to the log takes its place there.
 func (a *arrivals) add(at time.Duration) int {
-	if a.total > 0 {
-		last := a.when(a.total - 1)
-		at = max(at, last)
-		if gap := at - last; a.gap < 0 || gap < a.gap {
-			a.gap = gap
-		}
-	} else {
+	a.grow()
+	n := a.total
+	a.total++
+	for ; n > a.oldest && a.when(n-1) > at; n-- {
+		a.put(n, a.when(n-1))
+	}
+	a.put(n, at)
+	if n == 0 {
 		a.first = at
 	}
-	a.grow()
-	a.ring[a.total&uint64(len(a.ring)-1)] = at
-	a.total++
-	for a.when(a.window) <= at-time.Second {
-		a.window++
+	for i := max(n, a.oldest+1); i <= min(n+1, a.total-1); i++ {
+		if gap := a.when(i) - a.when(i-1); a.gap < 0 || gap < a.gap {
+			a.gap = gap
+		}
 	}
-	in := int(a.total - a.window)
-	a.most = max(a.most, in)
+	return a.seconds(n)
+}
+
+// seconds counts anew the seconds that end with number n, which is new, or with a later one, and returns how many
+// lie in the first of them.
+func (a *arrivals) seconds(n uint64) (in int) {
+	from := a.window
+	if n < a.total-1 { // overtaken
+		for from = n; from > a.oldest && a.when(from-1) > a.when(n)-time.Second; {
+			from--
+		}
+	}
+	for end := n; end < a.total; end++ {
+		for a.when(from) <= a.when(end)-time.Second {
+			from++
+		}
+		count := int(end - from + 1)
+		if end == n {
+			in = count
+		}
+		a.most = max(a.most, count)
+	}
+	a.window = from
 	return in
 }
+
+func (a *arrivals) put(n uint64, at time.Duration) { a.ring[n&uint64(len(a.ring)-1)] = at }
 
 // when is the offset of an arrival that is still kept.
 func (a *arrivals) when(n uint64) time.Duration { return a.ring[n&uint64(len(a.ring)-1)] }

@@ -1,6 +1,7 @@
 package zimsim
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -52,13 +53,32 @@ func TestArrivalsAgainstOracle(t *testing.T) {
 	})
 }
 
+// What was overtaken on its way to the log is counted as if it had not been.
 func TestArrivalsOutOfOrder(t *testing.T) {
-	a := newArrivals(0)
-	a.add(5)
-	a.add(3)
-	if log, _ := a.since(0); !cmp.Equal(log, []time.Duration{5, 5}) {
-		t.Errorf("got %v", log)
-	}
+	rapid.Check(t, func(t *rapid.T) {
+		step := rapid.SampledFrom([]time.Duration{0, 1, 49 * time.Millisecond, 50 * time.Millisecond, 400 * time.Millisecond, 1100 * time.Millisecond})
+		var ordered []time.Duration
+		at := time.Duration(0)
+		for range rapid.IntRange(1, 120).Draw(t, "n") {
+			at += step.Draw(t, "step")
+			ordered = append(ordered, at)
+		}
+		mixed := slices.Clone(ordered)
+		for i := range mixed { // each may be overtaken by a few
+			j := min(len(mixed)-1, i+rapid.IntRange(0, 3).Draw(t, "by"))
+			mixed[i], mixed[j] = mixed[j], mixed[i]
+		}
+		want, got := newArrivals(0), newArrivals(0)
+		for i := range ordered {
+			want.add(ordered[i])
+			got.add(mixed[i])
+		}
+		log, _ := got.since(0)
+		if !cmp.Equal(log, ordered) || got.most != want.most || got.first != want.first || got.gap != want.gap {
+			t.Fatalf("in this order %v: log %v, most %d, first %v, gap %v; want %v, %d, %v, %v",
+				mixed, log, got.most, got.first, got.gap, ordered, want.most, want.first, want.gap)
+		}
+	})
 }
 
 // The log stays bounded and keeps at least what was promised.

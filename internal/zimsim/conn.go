@@ -6,22 +6,37 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 )
 
-// doomable is an accepted connection that can be made to end as soon as its client sends anything more.
+// doomable is an accepted connection that can be made to end as soon as its client sends anything more. It knows
+// when the newest bytes came.
 type doomable struct {
 	net.Conn
-	unread atomic.Pointer[func()] // set when doomed; told that a request was cut off
+	unread  atomic.Pointer[func()] // set when doomed; told that a request was cut off
+	stamped *stamped               // nil where the kernel does not say when bytes came
+	came    atomic.Int64           // wall time in ns of the newest bytes; 0 for not known
 }
 
 // Read hands on the client's bytes, unless the connection is doomed: then it drops them and closes. The client
 // has written a request and gets an end instead of an answer, as from a server that closes a connection it thought idle.
 func (c *doomable) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	n, err := c.read(b)
 	if told := c.unread.Load(); told != nil && n > 0 {
 		(*told)()
 		c.Conn.Close()
 		return 0, io.EOF
+	}
+	return n, err
+}
+
+func (c *doomable) read(b []byte) (int, error) {
+	if c.stamped == nil {
+		return c.Conn.Read(b)
+	}
+	n, at, err := c.stamped.read(b)
+	if n > 0 && !at.IsZero() {
+		c.came.Store(at.UnixNano())
 	}
 	return n, err
 }
@@ -33,7 +48,7 @@ func (l doomableListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &doomable{Conn: c}, nil
+	return &doomable{Conn: c, stamped: newStamped(c)}, nil
 }
 
 type connKey struct{}
@@ -44,6 +59,20 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 		c = secure.NetConn()
 	}
 	return context.WithValue(ctx, connKey{}, c)
+}
+
+// late returns how long ago the newest bytes of a request came; 0 where that is not known, or the machine's clock
+// was set meanwhile.
+func late(ctx context.Context) time.Duration {
+	c, ok := ctx.Value(connKey{}).(*doomable)
+	if !ok || c.came.Load() == 0 {
+		return 0
+	}
+	ago := time.Since(time.Unix(0, c.came.Load()))
+	if ago < 0 || ago > time.Minute {
+		return 0
+	}
+	return ago
 }
 
 // doom makes the next bytes from the client the connection's last; it does nothing where the connection is not ours.

@@ -1,0 +1,42 @@
+package zimsim
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// Bytes that lie unread for a while are as old as they are.
+func TestStampIsWhenBytesCame(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	stamped := newStamped(server)
+	before := time.Now()
+	if _, err := io.WriteString(client, "x"); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(50 * time.Millisecond) // what is measured
+	reading := time.Now()
+	n, at, err := stamped.read(make([]byte, 10))
+	if n != 1 || err != nil || at.Before(before.Add(-time.Millisecond)) || !at.Before(reading) {
+		t.Errorf("read() = %d, %v, %v; written after %v, read at %v", n, at, err, before, reading)
+	}
+	client.Close()
+	if n, _, err := stamped.read(make([]byte, 10)); n != 0 || err != io.EOF { //nolint:errorlint // as Read of a connection has it
+		t.Errorf("read() at the end = %d, %v, want EOF", n, err)
+	}
+}
