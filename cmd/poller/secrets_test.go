@@ -253,7 +253,7 @@ func TestMistakesTellNoSecret(t *testing.T) {
 	creds := "-----BEGIN NATS USER JWT-----\n" + wrongOfNATS + "\n------END NATS USER JWT------\n" +
 		"-----BEGIN USER NKEY SEED-----\nSU" + wrongOfNATS + "\n------END USER NKEY SEED------\n"
 	s := newSecrets(t, wrongOfDB, wrongOfNATS, secretInFile)
-	kept := append(w.env, "POLLER_LOG_LEVEL=trace", "POLLER_HTTP_LISTEN=127.0.0.1:0", "POLLER_DATA_DIR="+filepath.Join(dir, "data"))
+	kept := slices.Concat(w.env, []string{"POLLER_LOG_LEVEL=trace", "POLLER_HTTP_LISTEN=127.0.0.1:0", "POLLER_DATA_DIR=" + filepath.Join(dir, "data")})
 	for _, env := range [][]string{
 		{"POLLER_DATABASE_URL=postgres://u:" + wrongOfDB + "@127.0.0.1:1/d"},
 		{"POLLER_DATABASE_URL=postgres://u:" + wrongOfDB + "@127.0.0.1:port/d"},
@@ -317,7 +317,7 @@ func ended(p *process) bool {
 // The embedded Postgres is a process of its own, as another user: it is given no secret, not on its command line either.
 func TestChildrenAreToldNoSecret(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "poller-secrets") // where the account of Postgres can go
+	dir, err := os.MkdirTemp("", "poller-secrets") //nolint:usetesting // the account of Postgres may not enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
