@@ -21,15 +21,19 @@ type crowd struct {
 }
 
 const (
-	flipEvery = 50 * time.Millisecond
-	flipUsers = 10 // of one app at a time: 200 a second
-	editEvery = 10 // flips
+	flipEvery  = 50 * time.Millisecond
+	flipUsers  = 5  // of one app at a time: 100 a second
+	editEvery  = 10 // flips
+	crowdsEach = 50 // flips: half of the users of an app at once, so that there is much to tell
 )
 
 func userName(n int) string { return fmt.Sprintf("user-%05d", n) }
 
 // settle gives everybody a state and puts most on the watchlists.
 func (c *crowd) settle() {
+	// Answers take as long as over a long line: so there is always one under way
+	// when something strikes.
+	c.w.must(c.w.zim.addFaults("slow_answer:150ms", 0))
 	for app := range uint32(apps) {
 		states := make(map[string]zimsim.State, c.users)
 		for n := range c.users {
@@ -49,7 +53,11 @@ func (c *crowd) live(ctx context.Context) {
 	for n := 1; pause(ctx, flipEvery); n++ {
 		app := uint32(c.random.IntN(apps)) + 1
 		states := map[string]zimsim.State{}
-		for range flipUsers {
+		users := flipUsers
+		if n%crowdsEach == 0 {
+			users = c.users / 2
+		}
+		for range users {
 			states[userName(c.random.IntN(c.users))] = c.state()
 		}
 		c.w.must(c.w.zim.set(app, states))

@@ -30,7 +30,7 @@ type daemon struct {
 const daemonYAML = `
 database: {url: "%s"}
 nats: {url: "%s"}
-zim: {base_url: "%s", rate: %d, timeout: 2s}
+zim: {base_url: "%s", rate: %d}
 schedule: "@every 1s"
 lease: {ttl: %s}
 http: {listen: "127.0.0.1:0"}

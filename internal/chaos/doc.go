@@ -12,15 +12,20 @@
 // reaches each of the three through a proxy of its own. One of the daemons
 // reaches Postgres as if through a pooler: it cannot name its session.
 //
+// Two things are made harder than they are: ZIM refuses nobody for haste, and most
+// of the streams are made with hardly any window for duplicates, since either
+// would hide that the first defence is broken.
+//
 //	daemon 0..2 ──proxy──→ Postgres
 //	            ──proxy──→ NATS ──→ a subscriber for each app
 //	            ──proxy──→ ZIM  ←── users come and go
 //
 // Users flip all the time, rows come to the watchlist and go from it, and lists
 // are reloaded as a whole, while the plan strikes: kill -9, SIGTERM, SIGSTOP;
-// connections cut, refused, stalled; servers killed, restarted, stopped; Postgres
-// read-only, its sessions terminated, a row locked by a stranger; every fault of
-// ZIM. The seed draws the plan: which fault, when, on whom, for how long. What
+// the last commit, or the last events, of a daemon that has died delivered when
+// others have long gone on; connections cut, refused, stalled; servers killed,
+// restarted, stopped; Postgres read-only, its sessions terminated, a row locked by
+// a stranger; every fault of ZIM. The seed draws the plan: which fault, when, on whom, for how long. What
 // comes of it also depends on the moment, so that the same seed need not break
 // the same thing twice.
 //

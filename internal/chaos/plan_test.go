@@ -29,26 +29,36 @@ type kind struct {
 	name   string
 	weight int // how often it is drawn
 	on     int // how many there are to choose from
-	// longest is how long it may last; zero for what is over at once.
-	longest time.Duration
-	hows    []string
-	// holds names what the fault needs for itself, so that the end of one fault
-	// does not undo another.
-	holds func(f fault) string
+	// It lasts from least to longest; both are zero for what is over at once.
+	least, longest time.Duration
+	hows           []string
+	// holds names what the fault needs for itself, in order, so that the end of one
+	// fault does not undo another.
+	holds holder
 	// takes tells that the daemon's leases go to others, if it lasts.
 	takes bool
 	// quiet tells that no takeover is held up by it.
 	quiet bool
 }
 
-func ofDaemon(f fault) string { return fmt.Sprint("daemon ", f.On) }
-func ofLink(to string) holder { return func(f fault) string { return fmt.Sprint("link ", f.On, to) } }
-func ofPostgres(fault) string { return "postgres" }
-func ofNATS(fault) string     { return "nats" }
-func ofRow(f fault) string    { return fmt.Sprint("row ", f.On) }
-func ofZIM(f fault) string    { return "zim " + zimKind(f.How) }
+type holder = func(fault) []string
 
-type holder = func(fault) string
+func ofDaemon(f fault) []string { return []string{fmt.Sprint("daemon ", f.On)} }
+func ofLink(to string) holder {
+	return func(f fault) []string { return []string{fmt.Sprint("link ", f.On, " to ", to)} }
+}
+func ofPostgres(fault) []string { return []string{"postgres"} }
+func ofNATS(fault) []string     { return []string{"nats"} }
+func ofRow(f fault) []string    { return []string{fmt.Sprint("row ", f.On)} }
+func ofZIM(f fault) []string    { return []string{"zim " + zimKind(f.How)} }
+
+// ofLastWords needs the daemon and the link on which its last words are held.
+func ofLastWords(f fault) []string {
+	if f.How == "events" {
+		return append(ofDaemon(f), ofLink("NATS")(f)...)
+	}
+	return append(ofDaemon(f), ofLink("Postgres")(f)...)
+}
 
 // zimKind is the kind of a fault of ZIM: "hang" of "hang@0.2".
 func zimKind(how string) string {
@@ -65,7 +75,7 @@ func zimFaults() []string {
 	return []string{
 		"http:503@0.5", "http:429@0.3", "http:500", "hang@0.2", "hang", "cut_headers@0.3", "cut_body@0.3", "html@0.3", "truncated@0.3",
 		"code:1@0.3", "code:7@0.2", "code:660300005@0.3", "partial:0.3@0.5", "partial:0.9", "empty@0.5", "unknown_status:0.3@0.5",
-		"contradictory:0.3@0.5", "both_lists:0.3@0.5", "invented:0.3@0.5", "slow:300ms@0.5", "slow_answer:300ms@0.5", "kill_keepalive@0.3",
+		"contradictory:0.3@0.5", "both_lists:0.3@0.5", "invented:0.3@0.5", "slow:500ms@0.5", "kill_keepalive@0.3",
 	}
 }
 
@@ -75,16 +85,18 @@ func kinds() []kind {
 	return []kind{
 		{name: "daemon: kill -9", weight: 8, on: daemons, longest: ttl, holds: ofDaemon, takes: true},
 		{name: "daemon: SIGTERM", weight: 5, on: daemons, longest: ttl, holds: ofDaemon, takes: true},
-		{name: "daemon: SIGSTOP", weight: 8, on: daemons, longest: 5 * ttl / 2, holds: ofDaemon, takes: true},
-		{name: "link to Postgres: cut", weight: 4, on: daemons, holds: ofLink("postgres"), takes: true},
-		{name: "link to Postgres: refused", weight: 4, on: daemons, longest: long, holds: ofLink("postgres"), takes: true},
-		{name: "link to Postgres: stalled", weight: 5, on: daemons, longest: long, hows: directions(), holds: ofLink("postgres"), takes: true},
-		{name: "link to NATS: cut", weight: 3, on: daemons, holds: ofLink("nats"), quiet: true},
-		{name: "link to NATS: refused", weight: 3, on: daemons, longest: long, holds: ofLink("nats"), quiet: true},
-		{name: "link to NATS: stalled", weight: 4, on: daemons, longest: long, hows: directions(), holds: ofLink("nats"), quiet: true},
-		{name: "link to ZIM: cut", weight: 2, on: daemons, holds: ofLink("zim")},
-		{name: "link to ZIM: refused", weight: 2, on: daemons, longest: long, holds: ofLink("zim")},
-		{name: "link to ZIM: stalled", weight: 3, on: daemons, longest: long, hows: directions(), holds: ofLink("zim")},
+		{name: "daemon: SIGSTOP", weight: 12, on: daemons, longest: 5 * ttl / 2, holds: ofDaemon, takes: true},
+		{name: "daemon: kill -9, and its last words come late", weight: 10, on: daemons, least: 4 * ttl / 3, longest: 5 * ttl / 2, hows: []string{"a commit", "events"},
+			holds: ofLastWords, takes: true},
+		{name: "link to Postgres: cut", weight: 4, on: daemons, holds: ofLink("Postgres"), takes: true},
+		{name: "link to Postgres: refused", weight: 4, on: daemons, longest: long, holds: ofLink("Postgres"), takes: true},
+		{name: "link to Postgres: stalled", weight: 5, on: daemons, longest: long, hows: directions(), holds: ofLink("Postgres"), takes: true},
+		{name: "link to NATS: cut", weight: 3, on: daemons, holds: ofLink("NATS"), quiet: true},
+		{name: "link to NATS: refused", weight: 3, on: daemons, longest: long, holds: ofLink("NATS"), quiet: true},
+		{name: "link to NATS: stalled", weight: 4, on: daemons, longest: long, hows: directions(), holds: ofLink("NATS"), quiet: true},
+		{name: "link to ZIM: cut", weight: 2, on: daemons, holds: ofLink("ZIM")},
+		{name: "link to ZIM: refused", weight: 2, on: daemons, longest: long, holds: ofLink("ZIM")},
+		{name: "link to ZIM: stalled", weight: 3, on: daemons, longest: long, hows: directions(), holds: ofLink("ZIM")},
 		{name: "Postgres: kill -9", weight: 2, longest: ttl, holds: ofPostgres},
 		{name: "Postgres: restart", weight: 2, longest: ttl / 2, holds: ofPostgres},
 		{name: "Postgres: read-only", weight: 2, longest: long, holds: ofPostgres},
@@ -150,7 +162,7 @@ func drawFault(random *rand.Rand, at time.Duration, from func(kind) bool) fault 
 		f.On = random.IntN(k.on)
 	}
 	if k.longest > 0 {
-		f.For = time.Duration(random.Int64N(int64(k.longest)))
+		f.For = k.least + time.Duration(random.Int64N(int64(k.longest-k.least)))
 	}
 	if len(k.hows) > 0 {
 		f.How = k.hows[random.IntN(len(k.hows))]
@@ -171,7 +183,7 @@ func TestPlan(t *testing.T) {
 	drawn := map[string]int{}
 	for _, f := range plan {
 		drawn[f.Kind]++
-		if k := kindOf(f.Kind); f.On < 0 || f.On >= max(1, k.on) || f.For < 0 || f.For > k.longest {
+		if k := kindOf(f.Kind); f.On < 0 || f.On >= max(1, k.on) || f.For < k.least || f.For > k.longest {
 			t.Errorf("%s is not possible", f)
 		}
 	}

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/presence"
 )
 
 // strikes is what the plan has done.
@@ -82,9 +84,11 @@ func (w *world) strike(plan []fault, length time.Duration) {
 // ends it undoes it at once.
 func (w *world) make(ctx context.Context, f fault) {
 	k := kindOf(f.Kind)
-	lock := w.strikes.lock(k.holds(f))
-	lock.Lock()
-	defer lock.Unlock()
+	for _, name := range k.holds(f) {
+		lock := w.strikes.lock(name)
+		lock.Lock()
+		defer lock.Unlock()
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -121,6 +125,8 @@ func (w *world) hurtDaemon(ctx context.Context, f fault, how string) {
 		d.stop(syscall.SIGKILL)
 		pause(ctx, f.For)
 		d.start()
+	case "kill -9, and its last words come late":
+		w.lastWords(ctx, f, d)
 	case "SIGTERM":
 		d.stop(syscall.SIGTERM)
 		pause(ctx, f.For)
@@ -130,6 +136,36 @@ func (w *world) hurtDaemon(ctx context.Context, f fault, how string) {
 		pause(ctx, f.For)
 		d.signal(syscall.SIGCONT)
 	}
+}
+
+// lastWords kills a daemon when it has just sent a commit, or events, and delivers
+// those when others have long gone on.
+func (w *world) lastWords(ctx context.Context, f fault, d *daemon) {
+	link, words := d.postgres, []byte("with fence as")
+	if f.How == "events" {
+		link, words = d.nats, []byte("HPUB "+presence.SubjectRoot)
+	}
+	held, release := make(chan struct{}, 1), make(chan struct{})
+	link.SetHook(func(_ int, to localtest.Direction, data []byte) localtest.Verdict {
+		if to == localtest.ToServer && bytes.Contains(data, words) {
+			select {
+			case held <- struct{}{}:
+			default:
+			}
+			<-release
+		}
+		return localtest.Pass
+	})
+	select {
+	case <-held:
+	case <-time.After(ttl): // it holds no app
+	case <-ctx.Done():
+	}
+	d.stop(syscall.SIGKILL)
+	pause(ctx, f.For)
+	link.SetHook(nil)
+	close(release)
+	d.start()
 }
 
 func hurtLink(ctx context.Context, p *localtest.Proxy, f fault, how string) {
