@@ -99,8 +99,8 @@ func (l *Lease) renew(ctx context.Context, conn *pgx.Conn, naming func(context.C
 		   set expires_at = clock_timestamp() + $3,
 		       session_pid = case when $4 then $5 else session_pid end,
 		       session_start = case when $4 then $6 else session_start end
-		 where app_id = $1 and epoch = $2`,
-		int64(l.ledger.app), l.epoch, l.terms.TTL, naming != nil, s.pid, s.start)
+		 where app_id = $1 and epoch = $2 and owner = $7`,
+		int64(l.ledger.app), l.epoch, l.terms.TTL, naming != nil, s.pid, s.start, l.terms.Owner)
 	if err != nil {
 		return fmt.Errorf("renew the lease of app %d: %w", l.ledger.app, err)
 	}
@@ -112,7 +112,9 @@ func (l *Lease) renew(ctx context.Context, conn *pgx.Conn, naming func(context.C
 }
 
 // ping asks the session for a sign of life, and whether the lease is still
-// ours: an answer that did not know of a taker must not let us go on.
+// ours: an answer that did not know of a taker must not let us go on. In a
+// database that was restored under us a taker may have come to our epoch; the
+// name tells.
 func (l *Lease) ping(ctx context.Context, conn *pgx.Conn) error {
 	if !l.sessionNamed() {
 		return nil
@@ -121,8 +123,8 @@ func (l *Lease) ping(ctx context.Context, conn *pgx.Conn) error {
 	defer cancel()
 	sent := l.now()
 	var ours bool
-	err := conn.QueryRow(ctx, `select exists (select from apps where app_id = $1 and epoch = $2)`, int64(l.ledger.app), l.epoch).
-		Scan(&ours)
+	err := conn.QueryRow(ctx, `select exists (select from apps where app_id = $1 and epoch = $2 and owner = $3)`,
+		int64(l.ledger.app), l.epoch, l.terms.Owner).Scan(&ours)
 	if err != nil {
 		return fmt.Errorf("ping the lease's session: %w", err)
 	}

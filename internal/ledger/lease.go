@@ -174,7 +174,7 @@ func (l *Lease) Release(ctx context.Context, freeAt time.Time) error {
 		update apps
 		   set owner = null, expires_at = null, session_pid = null, session_start = null,
 		       budget_free_at = greatest(budget_free_at, clock_timestamp() + $3)
-		 where app_id = $1 and epoch = $2`, int64(l.ledger.app), l.epoch, free)
+		 where app_id = $1 and epoch = $2 and owner = $4`, int64(l.ledger.app), l.epoch, free, l.terms.Owner)
 	if err != nil {
 		return fmt.Errorf("release the lease of app %d: %w", l.ledger.app, err)
 	}

@@ -83,3 +83,35 @@ func TestSeizeWhatIsFree(t *testing.T) {
 		t.Errorf("the next holder waits %s, want 0", wait)
 	}
 }
+
+// The database is restored under a holder to a state in which its lease was not
+// won yet, and another takes it: under the same epoch. The first must notice, and
+// must not give back what is the other's.
+func TestSameEpochInARestoredDatabase(t *testing.T) {
+	l, pool := open(t)
+	first := win(t, l)
+	execute(t, pool, `update apps set epoch = epoch - 1, owner = null, expires_at = null, session_pid = null, session_start = null where app_id = $1`, app)
+	other, err := l.TryAcquire(t.Context(), Terms{Owner: "other", TTL: terms.TTL, Window: terms.Window})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.Epoch() != first.Epoch() {
+		t.Fatalf("epochs %d and %d: the test does not do what it is for", first.Epoch(), other.Epoch())
+	}
+	held, free := first.While(t.Context())
+	defer free()
+	select {
+	case <-held.Done():
+	case <-time.After(until):
+		t.Fatal("the first holder does not notice")
+	}
+	if err := first.Release(t.Context(), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if owner := value[string](t, pool, `select coalesce(owner, 'nobody') from apps where app_id = $1`, app); owner != "other" {
+		t.Errorf("the lease is held by %s, want other", owner)
+	}
+	if err := other.Release(t.Context(), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+}
