@@ -72,14 +72,15 @@ func TestStandbyBehindAPooler(t *testing.T) {
 		for _, by := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 			t.Run(over+"/"+by.String(), func(t *testing.T) {
 				t.Parallel()
-				w := pooled(t, over, "POLLER_LEASE_TTL="+ttl.String(), "POLLER_ZIM_BATCH_SIZE=10")
-				users := population(250)
+				w := pooled(t, over, "POLLER_LEASE_TTL="+ttl.String(), "POLLER_ZIM_BATCH_SIZE=5", "POLLER_ZIM_RATE=10")
+				users := population(80)
 				w.set(users)
 				w.watch(keys(users)...)
-				p := &pair{world: w, holder: w.start("run")}
+				p := &pair{world: w, turns: &turns{}}
+				p.holder = w.with(p.turns.of("the first", w)).start("run")
 				w.sweeps(1)
 				p.settle = w.keepFlipping(users, 7)
-				p.standby = w.start("run")
+				p.standby = w.with(p.turns.of("the other", w)).start("run")
 				w.sweeps(3)
 				if n := p.standby.logged("lease taken"); n != 0 {
 					t.Errorf("the standby took the lease of a living holder %d times", n)
@@ -105,14 +106,15 @@ func TestStandbyBehindAPooler(t *testing.T) {
 // them whatever runs in them.
 func TestPoolersSessionsTerminated(t *testing.T) {
 	t.Parallel()
-	w := pooled(t, "unix", "POLLER_LEASE_TTL=4s", "POLLER_ZIM_BATCH_SIZE=10")
-	users := population(250)
+	w := pooled(t, "unix", "POLLER_LEASE_TTL=4s", "POLLER_ZIM_BATCH_SIZE=5", "POLLER_ZIM_RATE=10")
+	users := population(80)
 	w.set(users)
 	w.watch(keys(users)...)
-	p := &pair{world: w, holder: w.start("run")}
+	p := &pair{world: w, turns: &turns{}}
+	p.holder = w.with(p.turns.of("the first", w)).start("run")
 	w.sweeps(1)
 	p.settle = w.keepFlipping(users, 11)
-	p.standby = w.start("run")
+	p.standby = w.with(p.turns.of("the other", w)).start("run")
 	for range 10 {
 		w.count(`
 			select count(pg_terminate_backend(pid))

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/internal/zimsim"
 )
 
 // with is the same world for a program with other settings. A setting that is
@@ -29,28 +32,29 @@ func (w *world) with(env ...string) *world {
 func named(dsn, name string) string { return dsn + "&application_name=" + name }
 
 // pair is a holder of the lease whose way to Postgres leads through a proxy, a
-// standby that goes its own way, and users who come and go. The polling is dense,
-// so that two who poll at once are over the limit.
+// standby that goes its own way, and users who come and go. Both poll without a
+// pause, so that the last request of the one and the first of the other tell how
+// near they come to polling at once; at half the limit, which is held elsewhere.
 type pair struct {
 	*world
 	proxy           *localtest.Proxy
 	holder, standby *process
+	turns           *turns
 	settle          func() // ends the coming and going
 }
 
-func newPair(t *testing.T, ttl time.Duration) *pair {
+func newPair(t *testing.T, ttl time.Duration, population map[string]zimsim.State) *pair {
 	t.Helper()
-	w := newWorld(t, "POLLER_LEASE_TTL="+ttl.String(), "POLLER_ZIM_BATCH_SIZE=10")
-	users := population(250)
-	w.set(users)
-	w.watch(keys(users)...)
-	p := &pair{world: w}
+	w := newWorld(t, "POLLER_LEASE_TTL="+ttl.String(), "POLLER_ZIM_BATCH_SIZE=5", "POLLER_ZIM_RATE=10")
+	w.set(population)
+	w.watch(keys(population)...)
+	p := &pair{world: w, turns: &turns{}}
 	var through string
 	p.proxy, through = localtest.PostgresProxy(t, w.dsn)
-	p.holder = w.with("POLLER_DATABASE_URL=" + named(through, "holder")).start("run")
+	p.holder = w.with("POLLER_DATABASE_URL="+named(through, "holder"), p.turns.of("the first", w)).start("run")
 	w.sweeps(1)
-	p.settle = w.keepFlipping(users, 7)
-	p.standby = w.with("POLLER_DATABASE_URL=" + named(w.dsn, "standby")).start("run")
+	p.settle = sync.OnceFunc(w.keepFlipping(population, 7))
+	p.standby = w.with("POLLER_DATABASE_URL="+named(w.dsn, "standby"), p.turns.of("the other", w)).start("run")
 	w.until("a standby", func() bool {
 		return w.count(`select count(*) from pg_stat_activity where datname = current_database() and application_name = 'standby'`) > 0
 	})
@@ -82,6 +86,58 @@ func (p *pair) rest(running ...*process) {
 	}
 	p.audit()
 	p.auditIntervals(p.events(0))
+	p.turns.audit(p.t)
+}
+
+// turns is who sent requests to ZIM, and when, as proxies saw them.
+type turns struct {
+	mu   sync.Mutex
+	sent []sending
+}
+
+type sending struct {
+	who string
+	at  time.Time
+}
+
+// of returns the setting that leads a process's requests by way of a proxy that
+// notes them.
+func (s *turns) of(who string, w *world) string {
+	w.t.Helper()
+	proxy := localtest.NewProxy(w.t, "tcp", strings.TrimPrefix(w.sim.URL(), "http://"))
+	proxy.SetHook(func(_ int, d localtest.Direction, data []byte) localtest.Verdict {
+		if d == localtest.ToServer && bytes.HasPrefix(data, []byte("GET ")) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.sent = append(s.sent, sending{who, time.Now()})
+		}
+		return localtest.Pass
+	})
+	return "POLLER_ZIM_BASE_URL=" + proxy.Through(w.sim.URL())
+}
+
+// audit proves that the two never sent in one second. Half of it is left to a proxy
+// that notes late what the last one has sent.
+func (s *turns) audit(t testing.TB) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changes := 0
+	for i := 1; i < len(s.sent); i++ {
+		before, after := s.sent[i-1], s.sent[i]
+		if before.who == after.who {
+			continue
+		}
+		changes++
+		gap := after.at.Sub(before.at)
+		t.Logf("turn %d: %s sends %s behind %s", changes, after.who, gap.Round(time.Millisecond), before.who)
+		if gap < 500*time.Millisecond {
+			t.Errorf("%s sends %s behind %s: they poll at once", after.who, gap, before.who)
+		}
+	}
+	if changes == 0 {
+		t.Error("the lease has not changed hands")
+	}
 }
 
 // A standby goes on by itself, whatever becomes of the holder; never do the two
@@ -92,14 +148,15 @@ func TestStandbyGoesOn(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		ttl           time.Duration
+		quiet         bool // nothing changes any longer
 		fault         func(p *pair)
 		target, bound time.Duration
 		after         func(p *pair) (running []*process)
 	}{
-		{"kill -9", long, func(p *pair) { p.holder.kill() }, 3 * time.Second, 20 * time.Second, onlyTheStandby},
-		{"SIGTERM", long, func(p *pair) { p.holder.stop() }, 1500 * time.Millisecond, 20 * time.Second, onlyTheStandby},
+		{"kill -9", long, false, func(p *pair) { p.holder.kill() }, 3 * time.Second, 20 * time.Second, onlyTheStandby},
+		{"SIGTERM", long, false, func(p *pair) { p.holder.stop() }, 1500 * time.Millisecond, 20 * time.Second, onlyTheStandby},
 		{
-			"SIGSTOP", short, func(p *pair) { p.holder.signal(syscall.SIGSTOP) }, short + 2*time.Second, 40 * time.Second,
+			"SIGSTOP", short, false, func(p *pair) { p.holder.signal(syscall.SIGSTOP) }, short + 2*time.Second, 40 * time.Second,
 			func(p *pair) []*process {
 				p.sweeps(1)
 				p.holder.signal(syscall.SIGCONT)
@@ -107,7 +164,9 @@ func TestStandbyGoesOn(t *testing.T) {
 			},
 		},
 		{
-			"network cut", long, func(p *pair) { p.proxy.Refuse(); p.proxy.Cut() }, 3 * time.Second, 20 * time.Second,
+			// No write tells the holder, which goes on sending for as long as it may, while
+			// its session is seen to be gone.
+			"network cut", long, true, func(p *pair) { p.proxy.Refuse(); p.proxy.Cut() }, 3 * time.Second, 20 * time.Second,
 			func(p *pair) []*process {
 				p.sweeps(1)
 				p.proxy.Accept()
@@ -115,7 +174,7 @@ func TestStandbyGoesOn(t *testing.T) {
 			},
 		},
 		{
-			"network a black hole", short, func(p *pair) { p.proxy.Stall() }, short + 2*time.Second, 40 * time.Second,
+			"network a black hole", short, true, func(p *pair) { p.proxy.Stall() }, short + 2*time.Second, 40 * time.Second,
 			func(p *pair) []*process {
 				p.sweeps(1)
 				p.proxy.Resume()
@@ -123,7 +182,7 @@ func TestStandbyGoesOn(t *testing.T) {
 			},
 		},
 		{
-			"answers lost alone", short, func(p *pair) { p.proxy.Stall(localtest.ToClient) }, short + 2*time.Second, 40 * time.Second,
+			"answers lost alone", short, false, func(p *pair) { p.proxy.Stall(localtest.ToClient) }, short + 2*time.Second, 40 * time.Second,
 			func(p *pair) []*process {
 				p.sweeps(1)
 				p.proxy.Resume()
@@ -133,7 +192,13 @@ func TestStandbyGoesOn(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := newPair(t, c.ttl)
+			p := newPair(t, c.ttl, population(150))
+			if c.quiet {
+				p.settle()
+				p.sweeps(1)
+				before := p.zim.Stats().Arrivals
+				p.until("the next sweep is under way", func() bool { return p.zim.Stats().Arrivals > before+5 })
+			}
 			since := time.Now()
 			c.fault(p)
 			took := p.goesOn(since)
@@ -177,7 +242,7 @@ func (p *process) signal(s syscall.Signal) {
 // lease by naming a new session, or the other takes over. Never do both poll.
 func TestSessionsTerminated(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, 4*time.Second)
+	p := newPair(t, 4*time.Second, population(80))
 	for range 5 {
 		ended := p.count(`
 			select count(pg_terminate_backend(pid))
