@@ -206,6 +206,10 @@ func TestNodesKilled(t *testing.T) {
 	})
 	daemon.stop()
 	w.until("the cluster is whole", func() bool { return w.whole("PRESENCE_4000000001") && w.whole("KV_presence_4000000001") })
+	// Nobody is left to publish again what the cluster might have forgotten.
+	if info, err := w.eventStream(t.Context()); err != nil || info.State.LastSeq != uint64(w.count(`select last_seq from apps where app_id = $1`, worldApp)) {
+		t.Errorf("the stream ends with message %v, error %v; the ledger counts more", info, err)
+	}
 	w.audit()
 	w.auditIntervals(w.events(0))
 	n := len(w.events(0))
