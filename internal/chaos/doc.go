@@ -7,10 +7,11 @@
 //	go test ./internal/chaos         a minute of it, as every run of all tests does
 //
 // The world is three daemons as processes, five apps that they share, a Postgres,
-// a NATS server as a process that syncs always, and a simulated ZIM as a process
-// with a high priority, so that it notes arrivals when they come. Each daemon
-// reaches each of the three through a proxy of its own. One of the daemons
-// reaches Postgres as if through a pooler: it cannot name its session.
+// a NATS server as a process that syncs always, and a simulated ZIM as a process.
+// Each daemon reaches each of the three through a proxy of its own. One of the
+// daemons reaches Postgres as if through a pooler: it cannot name its session.
+// Requests are counted at the daemons' own connections, at the times that the
+// kernel says: a crowded machine cannot make a second look fuller than it was.
 //
 // Two things are made harder than they are: ZIM refuses nobody for haste, and most
 // of the streams are made with hardly any window for duplicates, since either
@@ -21,13 +22,16 @@
 //	            ──proxy──→ ZIM  ←── users come and go
 //
 // Users flip all the time, rows come to the watchlist and go from it, and lists
-// are reloaded as a whole, while the plan strikes: kill -9, SIGTERM, SIGSTOP;
-// the last commit, or the last events, of a daemon that has died delivered when
-// others have long gone on; connections cut, refused, stalled; servers killed,
-// restarted, stopped; Postgres read-only, its sessions terminated, a row locked by
-// a stranger; every fault of ZIM. The seed draws the plan: which fault, when, on whom, for how long. What
-// comes of it also depends on the moment, so that the same seed need not break
-// the same thing twice.
+// are reloaded as a whole, while the plan strikes: kill -9, SIGTERM, SIGSTOP; the
+// last commit, or the last events, of a daemon that has died delivered when others
+// have long gone on; connections cut, refused, stalled; servers killed, restarted,
+// stopped; Postgres read-only, its sessions terminated, a row locked by a
+// stranger; every fault of ZIM. Storms, in which faults overlap, take turns with
+// single faults, which show what a takeover takes when nothing else is broken.
+//
+// The seed draws the plan: which fault, when, on whom, for how long. What comes of
+// it also depends on the moment, so that the same seed need not break the same
+// thing twice.
 //
 // At the end everything is put right, everybody holds still, and package audit
 // looks at every app. What the subscribers heard along the way is held against

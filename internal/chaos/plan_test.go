@@ -87,7 +87,7 @@ func kinds() []kind {
 		{name: "daemon: SIGTERM", weight: 5, on: daemons, longest: ttl, holds: ofDaemon, takes: true},
 		{name: "daemon: SIGSTOP", weight: 12, on: daemons, longest: 5 * ttl / 2, holds: ofDaemon, takes: true},
 		{name: "daemon: kill -9, and its last words come late", weight: 10, on: daemons, least: 4 * ttl / 3, longest: 5 * ttl / 2, hows: []string{"a commit", "events"},
-			holds: ofLastWords, takes: true},
+			holds: ofLastWords},
 		{name: "link to Postgres: cut", weight: 4, on: daemons, holds: ofLink("Postgres"), takes: true},
 		{name: "link to Postgres: refused", weight: 4, on: daemons, longest: long, holds: ofLink("Postgres"), takes: true},
 		{name: "link to Postgres: stalled", weight: 5, on: daemons, longest: long, hows: directions(), holds: ofLink("Postgres"), takes: true},

@@ -100,7 +100,7 @@ func (w *world) make(ctx context.Context, f fault) {
 	what, where, _ := strings.Cut(f.Kind, ": ")
 	switch what {
 	case "daemon":
-		w.hurtDaemon(ctx, f, where)
+		w.hurtDaemon(ctx, n, f, where)
 	case "link to Postgres":
 		hurtLink(ctx, w.daemons[f.On].postgres, f, where)
 	case "link to NATS":
@@ -118,7 +118,7 @@ func (w *world) make(ctx context.Context, f fault) {
 	}
 }
 
-func (w *world) hurtDaemon(ctx context.Context, f fault, how string) {
+func (w *world) hurtDaemon(ctx context.Context, n int, f fault, how string) {
 	d := w.daemons[f.On]
 	switch how {
 	case "kill -9":
@@ -126,7 +126,7 @@ func (w *world) hurtDaemon(ctx context.Context, f fault, how string) {
 		pause(ctx, f.For)
 		d.start()
 	case "kill -9, and its last words come late":
-		w.lastWords(ctx, f, d)
+		w.lastWords(ctx, n, f, d)
 	case "SIGTERM":
 		d.stop(syscall.SIGTERM)
 		pause(ctx, f.For)
@@ -140,7 +140,7 @@ func (w *world) hurtDaemon(ctx context.Context, f fault, how string) {
 
 // lastWords kills a daemon when it has just sent a commit, or events, and delivers
 // those when others have long gone on.
-func (w *world) lastWords(ctx context.Context, f fault, d *daemon) {
+func (w *world) lastWords(ctx context.Context, n int, f fault, d *daemon) {
 	link, words := d.postgres, []byte("with fence as")
 	if f.How == "events" {
 		link, words = d.nats, []byte("HPUB "+presence.SubjectRoot)
@@ -161,6 +161,7 @@ func (w *world) lastWords(ctx context.Context, f fault, d *daemon) {
 	case <-time.After(ttl): // it holds no app
 	case <-ctx.Done():
 	}
+	w.watchTakeovers(ctx, n, f)
 	d.stop(syscall.SIGKILL)
 	pause(ctx, f.For)
 	link.SetHook(nil)
