@@ -43,13 +43,12 @@ func (a Audit) lookAtBucket(ctx context.Context, b *book, r *Report) error {
 	prefix := "$KV.presence_" + a.name() + "."
 	found := make(map[string]bool, len(b.chains))
 	err := a.each(ctx, "KV_presence_"+a.name(), func(m jetstream.Msg) error {
-		user, err := presence.DecodeUser(strings.TrimPrefix(m.Subject(), prefix))
-		if err != nil {
+		if user, err := presence.DecodeUser(strings.TrimPrefix(m.Subject(), prefix)); err == nil {
+			found[user] = true
+			a.judgeEntry(b, r, user, m)
+		} else {
 			r.add(Bucket, m.Subject(), "the bucket has %s, which is nobody's key", m.Subject())
-			return nil
 		}
-		found[user] = true
-		a.judgeEntry(b, r, user, m)
 		return nil
 	})
 	if err != nil {

@@ -82,7 +82,7 @@ func (a Audit) event(ctx context.Context, seq int64) (presence.Event, error) {
 	if err != nil {
 		return presence.Event{}, err
 	}
-	return pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (presence.Event, error) { return a.scan(row) })
+	return pgx.CollectExactlyOneRow(rows, a.scan)
 }
 
 func (a Audit) scan(row pgx.CollectableRow) (presence.Event, error) {

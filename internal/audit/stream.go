@@ -86,8 +86,8 @@ func (w *witness) message(ctx context.Context, m jetstream.Msg) error {
 	w.report.Messages++
 	header := m.Headers()
 	text := header.Get(presence.HeaderSeq)
-	seq, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || !w.book.has(seq) {
+	seq, _ := strconv.ParseInt(text, 10, 64) // what is no number is 0, which is no event
+	if !w.book.has(seq) {
 		w.report.add(Foreign, m.Subject(), "a message on %s with number %q is no event of the ledger", m.Subject(), text)
 		return nil
 	}
@@ -105,17 +105,22 @@ func (w *witness) message(ctx context.Context, m jetstream.Msg) error {
 			return err
 		}
 	}
-	e, err := presence.ParseEvent(m.Data())
+	w.follow(text, m.Data())
+	return nil
+}
+
+// follow holds an event against the one before it of the same user.
+func (w *witness) follow(seq string, data []byte) {
+	e, err := presence.ParseEvent(data)
 	if err != nil {
-		w.report.add(Altered, text, "event %d cannot be read: %v", seq, err)
-		return nil
+		w.report.add(Altered, seq, "event %s cannot be read: %v", seq, err)
+		return
 	}
 	if broken, again := w.chains.follow(&e); again {
 		w.report.add(Doubled, e.User.ID, "the same change again: %s", broken)
 	} else if broken != "" {
 		w.report.add(Reordered, e.User.ID, "%s", broken)
 	}
-	return nil
 }
 
 // altered tells both sides.

@@ -133,8 +133,8 @@ func draw(seed uint64, length time.Duration) (plan []fault) {
 		for at := begun + wait(random); at < begun+storm; at += wait(random) {
 			plan = append(plan, drawFault(random, at, func(kind) bool { return true }))
 		}
-		for n := range time.Duration(2) {
-			f := drawFault(random, begun+round-(2-n)*alone, func(k kind) bool { return k.takes })
+		for _, at := range []time.Duration{begun + round - 2*alone, begun + round - alone} {
+			f := drawFault(random, at, func(k kind) bool { return k.takes })
 			f.For = kindOf(f.Kind).longest
 			plan = append(plan, f)
 		}
