@@ -101,7 +101,7 @@ func (a *adopter) run(ctx context.Context, dry bool) (*adoptReport, error) {
 }
 
 func (a *adopter) survey(ctx context.Context, found func([]presence.Event) error) (relay.Split, error) {
-	s := relay.Survey{App: a.id, Ledger: a.ledger, Cursors: a.ledger, Stream: a.stream, Found: found, AcceptGap: a.acceptGap}
+	s := relay.Survey{App: a.id, Ledger: a.ledger, Rows: a.ledger, Cursors: a.ledger, Stream: a.stream, Archive: a.stream, Found: found, AcceptGap: a.acceptGap}
 	return s.Run(ctx)
 }
 

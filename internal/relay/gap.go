@@ -35,7 +35,7 @@ func (s *survey) trust(ctx context.Context) error {
 func (s *survey) readBucket(ctx context.Context) error {
 	slices.SortFunc(s.found, bySpan)
 	stream := s.found
-	err := s.Stream.Bucket(ctx, func(told []presence.Told) error {
+	err := s.Archive.Bucket(ctx, func(told []presence.Told) error {
 		events, err := s.read(told, false)
 		if err != nil {
 			return err

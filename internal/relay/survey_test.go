@@ -105,7 +105,7 @@ func (a *archive) remember() {
 func (a *archive) survey(acceptGap bool) (Split, map[int64]presence.Event, error) {
 	found := map[int64]presence.Event{}
 	var twice error
-	s := Survey{App: app, Ledger: a, Cursors: a, Stream: a, AcceptGap: acceptGap, Found: func(events []presence.Event) error {
+	s := Survey{App: app, Ledger: a, Rows: a, Cursors: a, Stream: a, Archive: a, AcceptGap: acceptGap, Found: func(events []presence.Event) error {
 		for _, e := range events {
 			if _, ok := found[e.Seq]; ok {
 				twice = fmt.Errorf("event %d was found twice", e.Seq)
@@ -323,7 +323,7 @@ func TestSurveyRefuses(t *testing.T) {
 	}
 	a, enough := archived(100, ofSeven), errors.New("enough")
 	a.back(60)
-	s := Survey{App: app, Ledger: a, Cursors: a, Stream: a, Found: func([]presence.Event) error { return enough }}
+	s := Survey{App: app, Ledger: a, Rows: a, Cursors: a, Stream: a, Archive: a, Found: func([]presence.Event) error { return enough }}
 	if _, err := s.Run(t.Context()); !errors.Is(err, enough) {
 		t.Errorf("Run() = %v, want what Found said", err)
 	}
