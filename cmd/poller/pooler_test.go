@@ -102,6 +102,42 @@ func TestStandbyBehindAPooler(t *testing.T) {
 	}
 }
 
+// A holder behind a pooler is cut off in the middle of a long sweep, which writes
+// nothing: only its own clocks tell it to stop before another goes on.
+func TestHolderBehindAPoolerIsCutOff(t *testing.T) {
+	t.Parallel()
+	const ttl = 2 * time.Second
+	w := pooled(t, "tcp", "POLLER_LEASE_TTL="+ttl.String(), "POLLER_ZIM_BATCH_SIZE=5", "POLLER_ZIM_RATE=10")
+	users := population(200) // a sweep lasts twice the TTL
+	w.set(users)
+	w.watch(keys(users)...)
+	p := &pair{world: w, turns: &turns{}, settle: func() {}}
+	var through string
+	p.proxy, through = localtest.PostgresProxy(t, w.setting("POLLER_DATABASE_URL"))
+	p.holder = w.with("POLLER_DATABASE_URL="+through, p.turns.of("the first", w)).start("run")
+	w.sweeps(1)
+	p.standby = w.with(p.turns.of("the other", w)).start("run")
+	w.sweeps(1)
+	before := w.zim.Stats().Arrivals
+	w.until("the next sweep is under way", func() bool { return w.zim.Stats().Arrivals > before+5 })
+	since := time.Now()
+	p.proxy.Stall()
+	took := p.goesOn(since)
+	t.Logf("cut off behind a pooler: the standby goes on after %s; target %s", took.Round(time.Millisecond), ttl+2*time.Second)
+	p.proxy.Resume()
+	p.rest(p.bothAgain()...)
+}
+
+// setting returns a setting of the program's environment.
+func (w *world) setting(name string) (value string) {
+	for _, setting := range w.env {
+		if n, v, _ := strings.Cut(setting, "="); n == name {
+			value = v
+		}
+	}
+	return value
+}
+
 // Two daemons through one pooler whose sessions are ended again and again, and with
 // them whatever runs in them.
 func TestPoolersSessionsTerminated(t *testing.T) {

@@ -68,7 +68,7 @@ func newPooler(t testing.TB, dsn string) (*Pooler, error) {
 		return nil, err
 	}
 	p := &Pooler{host: "127.0.0.1", database: url.URL{Scheme: "postgres", User: url.User(server.User), Path: "/" + server.Database}}
-	if p.dir, err = os.MkdirTemp("", "pooler"); err != nil { // t.TempDir may be too long for a socket
+	if p.dir, err = os.MkdirTemp("", "pooler"); err != nil { //nolint:usetesting // t.TempDir may be too long for a socket
 		return nil, err
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(p.dir) })
@@ -172,7 +172,7 @@ func asOwner(socketDir, own string) (*syscall.SysProcAttr, error) {
 
 // freePort returns a port on which nobody listens at the moment.
 func freePort(host string) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0")) //nolint:noctx // it returns at once
 	if err != nil {
 		return 0, err
 	}
