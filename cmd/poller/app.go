@@ -65,7 +65,7 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	it.ledger = ledger.New(db.Pool, a.AppID, log)
 	it.zim, err = zim.New(zim.Config{
 		BaseURL: a.BaseURL, AppID: a.AppID, Secret: string(a.ServerSecret), Rate: a.Rate, BatchSize: a.BatchSize,
-		Timeout: a.Timeout, Budget: it.budget, Attempted: it.attempted, Log: log,
+		Timeout: a.Timeout, Budget: it.budget, Allowed: it.holder.allowed, Attempted: it.attempted, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("app %d: %w", a.AppID, err)

@@ -55,3 +55,9 @@ func (h *leaseholder) allow(ctx context.Context) error {
 	}
 	return lease.Allow(ctx)
 }
+
+// allowed is asked again when a request is about to be written.
+func (h *leaseholder) allowed() bool {
+	lease := h.lease.Load()
+	return lease != nil && lease.Good()
+}

@@ -138,13 +138,11 @@ func (l *Lease) While(ctx context.Context) (context.Context, context.CancelFunc)
 // ended, or the cause of ctx.
 func (l *Lease) Allow(ctx context.Context) error {
 	for {
-		l.mu.Lock()
-		now, until, pinged, heard := l.now(), l.until, l.pinged, l.heard
-		l.mu.Unlock()
-		if until.reached(now) {
+		good, ended, heard := l.judge()
+		switch {
+		case ended:
 			return ErrLeaseLost
-		}
-		if pinged.isZero() || !pinged.reached(now) {
+		case good:
 			return nil
 		}
 		select {
@@ -155,6 +153,30 @@ func (l *Lease) Allow(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// Good tells whether a request may leave at this moment, as [Lease.Allow] does
+// but without waiting.
+func (l *Lease) Good() bool {
+	good, _, _ := l.judge()
+	return good
+}
+
+// judge tells whether a request may leave, whether none may any more, and what
+// tells of a sign of life of the session.
+func (l *Lease) judge() (good, ended bool, heard <-chan struct{}) {
+	select {
+	case <-l.lost:
+		return false, true, nil
+	default:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if l.until.reached(now) {
+		return false, true, nil
+	}
+	return l.pinged.isZero() || !l.pinged.reached(now), false, l.heard
 }
 
 // Release gives the lease back; freeAt, by the caller's clock, is when the next

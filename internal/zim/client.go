@@ -52,7 +52,8 @@ type Budget interface {
 	Accepted(sent time.Time)
 }
 
-// Config says whom to ask, and how. All fields but the last three are required.
+// Config says whom to ask, and how. All fields but the last three
+// and Allowed are required.
 type Config struct {
 	// BaseURL is absolute, http or https; its path is kept.
 	BaseURL string
@@ -68,6 +69,10 @@ type Config struct {
 	// of a new connection.
 	Timeout time.Duration
 	Budget  Budget
+	// Allowed, when not nil, is asked as late as can be whether anything may be sent
+	// to ZIM. A request that has its slot and is not allowed any more fails. It is
+	// called from many goroutines and must not wait.
+	Allowed func() bool
 	// TLS overrides the default TLS configuration; nil for none.
 	TLS *tls.Config
 	// Attempted, when not nil, is told of each request after it. It is called
@@ -121,7 +126,7 @@ func New(cfg Config) (*Client, error) {
 	cfg.Log = cfg.Log.With().Uint32("app", cfg.AppID).Logger()
 	return &Client{
 		cfg: cfg, target: target,
-		conns:    newConns(target, transport(cfg)),
+		conns:    newConns(target, transport(cfg), cfg.Allowed),
 		lead:     make(chan struct{}, lead),
 		inFlight: int(min(maxInFlight, max(lead, math.Ceil(cfg.Rate*cfg.Timeout.Seconds())))),
 		suspects: map[string]*suspect{}, probeEvery: probeEvery,

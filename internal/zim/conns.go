@@ -22,6 +22,7 @@ const idleTooLong = 30 * time.Second
 type conns struct {
 	transport    *http.Transport
 	scheme, addr string
+	allowed      func() bool
 
 	mu     sync.Mutex // guards all below
 	open   []*conn
@@ -36,12 +37,12 @@ type conn struct {
 	used  time.Time // guarded by the mu of conns
 }
 
-func newConns(target *url.URL, transport *http.Transport) *conns {
+func newConns(target *url.URL, transport *http.Transport, allowed func() bool) *conns {
 	port := target.Port()
 	if port == "" {
 		port = target.Scheme // a service name that the dialer knows
 	}
-	return &conns{transport: transport, scheme: target.Scheme, addr: net.JoinHostPort(target.Hostname(), port), outage: make(chan struct{})}
+	return &conns{transport: transport, scheme: target.Scheme, addr: net.JoinHostPort(target.Hostname(), port), allowed: allowed, outage: make(chan struct{})}
 }
 
 // nextOutage returns a channel that is closed at the next [conns.tellOutage].
@@ -65,7 +66,7 @@ func (p *conns) reserve(ctx context.Context) (*conn, error) {
 	if c := p.reserveOpen(time.Now()); c != nil {
 		return c, nil
 	}
-	c := &conn{wire: &wire{}, used: time.Now()}
+	c := &conn{wire: &wire{allowed: p.allowed}, used: time.Now()}
 	ctx = httptrace.WithClientTrace(context.WithValue(ctx, wireKey{}, c.wire), &httptrace.ClientTrace{
 		TLSHandshakeDone: func(s tls.ConnectionState, _ error) { c.http2 = s.NegotiatedProtocol == "h2" },
 	})

@@ -98,7 +98,7 @@ func TestSuspectsAreAskedRarelyAndAcquitted(t *testing.T) {
 	}
 	mild := simulator(t, zimsim.Config{Unsettled: zimsim.Unsettled{LongestID: 64}}, users)
 	r.Client.Close()
-	r.conns = newConns(mustParse(t, mild.URL()), r.conns.transport)
+	r.conns = newConns(mustParse(t, mild.URL()), r.conns.transport, nil)
 	r.target = mustParse(t, mild.URL()+"/")
 	for call := range 64 {
 		out := r.ask(t.Context(), users)
