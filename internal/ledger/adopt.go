@@ -140,8 +140,8 @@ func (f *finish) fence(ctx context.Context) error {
 	err := f.tx.QueryRow(ctx, `
 		select greatest(last_recorded_at, clock_timestamp()), last_sweep
 		  from apps
-		 where app_id = $1 and epoch = $2
-		   for update`, app, f.lease.epoch).Scan(&f.at, &f.sweep)
+		 where app_id = $1 and epoch = $2 and owner = $3
+		   for update`, app, f.lease.epoch, f.lease.terms.Owner).Scan(&f.at, &f.sweep)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrFenced
 	}

@@ -20,7 +20,7 @@ with fence as (
        set last_seq = last_seq + $4,
            last_sweep = greatest(last_sweep, $5),
            last_recorded_at = greatest(last_recorded_at, clock_timestamp())
-     where app_id = $1 and epoch = $2 and last_seq = $3
+     where app_id = $1 and epoch = $2 and owner = $26 and last_seq = $3
     returning log, last_recorded_at
 ), state as (
     update user_states u
@@ -116,6 +116,7 @@ func (l *Lease) commitArgs(c presence.Changes, sweep int64) []any {
 		stateNo, watched, status, stateDetail, since, stateObserved, asked, stateSeq,
 		int16(presence.EncodingV1),
 		seq, trNo, userID, kind, from, to, trDetail, after, observed, prev, sweeps,
+		l.terms.Owner,
 	}
 }
 

@@ -20,7 +20,7 @@ with fresh as (
 ), fence as (
     update apps
        set last_user_no = last_user_no + (select count(*) from fresh)
-     where app_id = $1 and epoch = $2
+     where app_id = $1 and epoch = $2 and owner = $4
     returning last_user_no - (select count(*) from fresh) as before
 ), added as (
     insert into user_states (app_id, user_no, user_id)
@@ -57,7 +57,7 @@ func (l *Lease) Enroll(ctx context.Context, ids []string) ([]presence.State, err
 }
 
 func (l *Lease) enroll(ctx context.Context, ids []string) ([]presence.State, error) {
-	rows, err := l.ledger.pool.Query(ctx, enrollSQL, int64(l.ledger.app), l.epoch, ids)
+	rows, err := l.ledger.pool.Query(ctx, enrollSQL, int64(l.ledger.app), l.epoch, ids, l.terms.Owner)
 	if err != nil {
 		return nil, err
 	}

@@ -98,6 +98,18 @@ func TestSameEpochInARestoredDatabase(t *testing.T) {
 	if other.Epoch() != first.Epoch() {
 		t.Fatalf("epochs %d and %d: the test does not do what it is for", first.Epoch(), other.Epoch())
 	}
+	if _, err := first.Enroll(t.Context(), []string{"alice"}); !errors.Is(err, ErrFenced) {
+		t.Errorf("Enroll() = %v, want ErrFenced", err)
+	}
+	if err := first.SaveSnapshot(t.Context(), presence.Snapshot{Sweep: 7, Online: []byte{}, Known: []byte{}}); !errors.Is(err, ErrFenced) {
+		t.Errorf("SaveSnapshot() = %v, want ErrFenced", err)
+	}
+	alice := enroll(t, other, "alice")["alice"].User
+	e := told(1, 0, alice, presence.Unknown, presence.Online, 0)
+	changes := presence.Changes{Transitions: []presence.Transition{e.Transition}, States: []presence.State{{User: alice, Watched: true, Status: presence.Online, LastSeq: 1}}}
+	if err := first.Commit(t.Context(), changes, 1); !errors.Is(err, ErrFenced) {
+		t.Errorf("Commit() = %v, want ErrFenced", err)
+	}
 	held, free := first.While(t.Context())
 	defer free()
 	select {
