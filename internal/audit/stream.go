@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,12 +39,18 @@ func (a Audit) each(ctx context.Context, name string, yield func(jetstream.Msg) 
 	if err != nil {
 		return err
 	}
-	info, err := stream.Info(ctx)
+	info, err := stream.Info(ctx, jetstream.WithDeletedDetails(true))
 	if err != nil {
 		return err
 	}
 	if info.State.Msgs == 0 {
 		return nil
+	}
+	// The leader says where the end is. A consumer may run on a replica that is
+	// behind, and think that it has come to it.
+	last := info.State.LastSeq
+	for slices.Contains(info.State.Deleted, last) {
+		last--
 	}
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
 	if err != nil {
@@ -66,7 +73,7 @@ func (a Audit) each(ctx context.Context, name string, yield func(jetstream.Msg) 
 		if err != nil {
 			return err
 		}
-		if meta.NumPending == 0 || meta.Sequence.Stream >= info.State.LastSeq || ctx.Err() != nil {
+		if meta.Sequence.Stream >= last || ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
