@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/rs/zerolog"
@@ -74,6 +76,10 @@ func poolConfig(dsn string) (*pgxpool.Config, error) {
 	// have to guess the types of arrays. What it remembers can be wrong after a migration once for each connection
 	// and statement: that one fails and is asked anew.
 	conn.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	// A session that began read-only may stay so when the database has long been writable again: it is not kept.
+	conn.OnPgError = func(_ *pgconn.PgConn, refused *pgconn.PgError) bool {
+		return !strings.EqualFold(refused.Severity, "fatal") && refused.Code != readOnly
+	}
 	return settings, nil
 }
 
