@@ -136,11 +136,7 @@ func TestReplicasSeeLeases(t *testing.T) {
 	see("held,", LeaseSight{"test", false})
 	lease.stop()
 	<-lease.kept
-	for deadline := time.Now().Add(until); !look(t, a).Takeable(app); {
-		if time.Now().After(deadline) {
-			t.Fatal("the lease's session does not look gone")
-		}
-	}
+	eventually(t, "the lease's session looks gone", func() bool { return look(t, a).Takeable(app) })
 	see("with its session gone", LeaseSight{"test", true})
 	execute(t, pool, `update apps set session_pid = null where app_id = $1`, app)
 	see("behind a pooler", LeaseSight{"test", false})
@@ -155,7 +151,7 @@ func TestReplicasSeeLeases(t *testing.T) {
 // What cannot be read is not known, and a look does not wait for ever.
 func TestReplicasWithoutADatabase(t *testing.T) {
 	_, pool := open(t)
-	a := NewReplicas(pool, Replica{"a", []uint32{1}}, time.Second)
+	a := NewReplicas(pool, Replica{"a", []uint32{1}}, time.Minute)
 	look(t, a)
 	tx, err := pool.Begin(t.Context())
 	if err != nil {
@@ -164,12 +160,14 @@ func TestReplicasWithoutADatabase(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `lock table replicas`); err != nil {
 		t.Fatal(err)
 	}
+	a.ttl = time.Second // of which a look takes all, and this one is to fail
 	if sight, err := a.Look(t.Context()); !errors.Is(err, context.DeadlineExceeded) || sight.Live != nil {
 		t.Errorf("a look at a locked table: %+v, %v, want that its deadline is over", sight, err)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	a.ttl = time.Minute
 	wantLive(t, a, "when it can be read again", Replica{"a", []uint32{1}})
 	if err := a.Leave(t.Context()); err != nil {
 		t.Error(err)

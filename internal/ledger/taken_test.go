@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -28,11 +29,7 @@ func TestPingFindsTheTaker(t *testing.T) {
 	defer lease.Release(context.Background(), time.Time{})
 	execute(t, pool, `update apps set epoch = epoch + 1 where app_id = $1`, app)
 	taken := time.Now()
-	for lease.Allow(t.Context()) == nil {
-		if time.Since(taken) > until {
-			t.Fatal("the holder goes on without its epoch")
-		}
-	}
+	eventually(t, "the holder stops without its epoch", func() bool { return lease.Allow(t.Context()) != nil })
 	lostWithin(t, lease)
 	lease.mu.Lock()
 	defer lease.mu.Unlock()
@@ -50,10 +47,7 @@ func TestGoneCountsBeforeExpired(t *testing.T) {
 		update apps
 		   set expires_at = clock_timestamp() - interval '1 ms', session_start = session_start - interval '1 s'
 		 where app_id = $1`, app)
-	second := win(t, l)
-	if wait := time.Until(second.NotBefore()); wait < terms.Window+900*time.Millisecond || wait > terms.Window+silence {
-		t.Errorf("taker waits %s, want a window and a second", wait)
-	}
+	wantWait(t, l, terms.Window+silence)
 }
 
 // Who waits for an answer of a session that is then replaced by one that cannot
@@ -63,9 +57,7 @@ func TestAllowGoesOnWhenNoSessionIsNamedAnyLonger(t *testing.T) {
 	l.extend(clocksAt(time.Now().Add(-2*silence)), true)
 	allowed := make(chan error)
 	go func() { allowed <- l.Allow(t.Context()) }()
-	for !inStack("(*Lease).Allow") {
-		runtime.Gosched()
-	}
+	eventually(t, "Allow waits", func() bool { return inStack("(*Lease).Allow") })
 	l.extend(readClocks(), false)
 	select {
 	case err := <-allowed:
@@ -153,13 +145,10 @@ func TestTakerKnowsTheSweepOfASnapshotInFlight(t *testing.T) {
 // waiting returns when so many sessions wait for locks in the pool's database.
 func waiting(t *testing.T, pool *pgxpool.Pool, n int) {
 	t.Helper()
-	deadline := time.Now().Add(until)
-	for value[int](t, pool, `
-		select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) < n {
-		if time.Now().After(deadline) {
-			t.Fatalf("fewer than %d sessions wait for a lock", n)
-		}
-	}
+	eventually(t, fmt.Sprintf("%d sessions wait for a lock", n), func() bool {
+		return value[int](t, pool, `
+			select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) >= n
+	})
 }
 
 // Behind a pooler no session is named: it is the pooler's, and may end while its
