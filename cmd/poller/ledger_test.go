@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
 	"sync/atomic"
 	"testing"
 	"time"
@@ -132,7 +131,7 @@ func TestPostgresSurprises(t *testing.T) {
 			w.sweeps(1)
 
 			heal := c.fault(t, w, server, owner)
-			w.lasts(daemon, c.red, 12*time.Second)
+			w.lasts(daemon, c.red, 6*time.Second)
 			heal()
 
 			w.pool.Reset()
@@ -165,7 +164,6 @@ func (w *world) lasts(daemon *process, red string, span time.Duration) {
 			w.t.Fatalf("%s was never red", red)
 		}
 	}
-
 }
 
 // lock is a fault: a foreign transaction that holds a lock.

@@ -51,7 +51,7 @@ func TestAcksLost(t *testing.T) {
 	})
 	daemon := w.start("run")
 	stopFlips := w.keepFlipping(users, 1)
-	w.until("30 lost acks", func() bool { return cut.Load() >= 25 && swallowed.Load() >= 5 })
+	w.until("12 lost acks", func() bool { return cut.Load() >= 9 && swallowed.Load() >= 3 })
 	stopFlips()
 	proxy.SetHook(nil)
 	w.sweeps(2)
@@ -61,7 +61,7 @@ func TestAcksLost(t *testing.T) {
 	t.Logf("%d connections cut behind a publish, %d pieces of acks swallowed, %d events", cut.Load(), swallowed.Load(), len(w.events(0)))
 }
 
-// NATS takes five seconds for each ack. Sweeps start on time all the same, and
+// No ack comes from NATS for as long as it takes. Sweeps go on all the same, and
 // what they saw is told, late.
 func TestSlowAcksHoldUpNoSweep(t *testing.T) {
 	t.Parallel()
@@ -72,26 +72,20 @@ func TestSlowAcksHoldUpNoSweep(t *testing.T) {
 	daemon := w.start("run")
 	w.newEvents(0, len(users))
 	released := make(chan struct{})
-	var slow atomic.Int64
+	var held atomic.Int64
 	proxy.SetHook(func(_ int, d localtest.Direction, data []byte) localtest.Verdict {
 		if carriesAck(d, data) {
-			slow.Add(1)
+			held.Add(1)
 			select {
-			case <-time.After(5 * time.Second):
 			case <-released:
+			case <-t.Context().Done():
 			}
 		}
 		return localtest.Pass
 	})
-	since := time.Now()
 	stopFlips := w.keepFlipping(users, 1)
-	w.until("five slow acks", func() bool { return slow.Load() >= 5 })
-	took, swept := time.Since(since), w.count(`select count(*) from snapshots where app_id = $1 and started >= $2`, worldApp, since)
-	// One a second is due. Half of them is for a machine that is busy with other tests.
-	if want := int(took.Seconds() / 2); swept < want {
-		t.Errorf("%d sweeps in %s of slow acks, want at least %d", swept, took, want)
-	}
-	t.Logf("%d sweeps in %s, in which NATS answered %d publishes", swept, took.Round(time.Second), slow.Load())
+	w.until("an ack that is held back", func() bool { return held.Load() > 0 })
+	w.sweeps(5) // no ack comes until they are over
 	stopFlips()
 	close(released)
 	proxy.SetHook(nil)
