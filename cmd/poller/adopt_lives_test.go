@@ -174,9 +174,7 @@ func (l *lives) audit() {
 // change.
 func TestAdoptManyLives(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	l := newLives(t, seed)
+	l := newLives(t, drawSeed(t))
 	it := &adopter{id: worldApp, ledger: l.book, stream: l.stream, terms: ledger.Terms{Owner: "adopt", TTL: time.Hour, Window: time.Microsecond}}
 	if err := l.sweep(2, 0, true); err != nil {
 		t.Fatal(err)

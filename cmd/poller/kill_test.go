@@ -20,9 +20,7 @@ func TestKilledTwentyTimes(t *testing.T) {
 	users := population(500)
 	w.set(users)
 	w.watch(keys(users)...)
-	seed := uint64(time.Now().UnixNano())
-	random := rand.New(rand.NewPCG(seed, 1))
-	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(drawSeed(t), 1))
 	stopFlips := w.keepFlipping(users, random.Uint64())
 	daemon := w.start("run")
 	var waits []time.Duration
@@ -43,9 +41,9 @@ func TestKilledTwentyTimes(t *testing.T) {
 	w.auditIntervals(w.events(0))
 	slices.Sort(waits)
 	t.Logf("%d kills, %d events; going on after %s (median), %s (worst); target 3s", kills, len(w.events(0)), waits[len(waits)/2], waits[len(waits)-1])
-	// Ten seconds are for a machine that is busy with other tests; the lease itself
-	// would have lasted a minute.
-	if worst := waits[len(waits)-1]; worst >= 10*time.Second {
+	// The lease itself lasts a minute. The rest is for a machine that is busy with
+	// other tests.
+	if worst := waits[len(waits)-1]; worst >= ttl/2 {
 		t.Errorf("going on after %s: the lease of a killed holder was not taken early", worst)
 	}
 	if flips := len(w.events(0)) - len(users); flips < kills {

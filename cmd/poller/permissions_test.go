@@ -93,7 +93,8 @@ func TestLeastPermissions(t *testing.T) {
 
 	// Beside the two users of the manual there is one for the test, which looks on.
 	server := localtest.NATSConfigured(t, strings.Replace(config, "users: [", "users: [ { user: admin, password: secret },", 1))
-	w := newWorldOn(t, owner, "POLLER_HTTP_LISTEN=127.0.0.1:0")
+	// Nothing here waits for a lease to expire.
+	w := newWorldOn(t, owner, "POLLER_HTTP_LISTEN=127.0.0.1:0", "POLLER_LEASE_TTL=5m")
 	w.env = append(w.env, "POLLER_DATABASE_URL="+owner)
 	if out, code := w.run("migrate"); code != 0 {
 		t.Fatalf("poller migrate: exit code %d, %s", code, out)

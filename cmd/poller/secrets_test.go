@@ -287,21 +287,26 @@ func TestMistakesTellNoSecret(t *testing.T) {
 		{"POLLER_DATABASE_URL=postgres://u:" + wrongOfDB + "@127.0.0.1:1/d?pool_min_conns=" + wrongOfDB},
 		{"POLLER_ZIM_RATE=" + secretInFile, "POLLER_LEASE_TTL=" + secretInFile, "POLLER_SCHEDULE=" + secretInFile, "POLLER_LOG_LEVEL=" + secretInFile},
 	} {
-		w.env = append(slices.Clone(kept), env...)
-		for _, args := range [][]string{nil, {"-o", "json"}} {
-			_, stdout, stderr := runCheck(t, w.env, args...)
-			s.look("poller check", stdout+stderr)
-		}
-		p := w.start("run")
-		w.until("the end, or that it runs", func() bool {
-			return ended(p) || p.logged("waiting for the database")+p.logged("nats not reached")+p.logged("sweep ended") > 0
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			w, s := *w, *s
+			w.t, s.t = t, t
+			w.env = append(slices.Clone(kept), env...)
+			for _, args := range [][]string{nil, {"-o", "json"}} {
+				_, stdout, stderr := runCheck(t, w.env, args...)
+				s.look("poller check", stdout+stderr)
+			}
+			p := w.start("run")
+			w.until("the end, or that it runs", func() bool {
+				return ended(p) || p.logged("waiting for the database")+p.logged("nats not reached")+p.logged("sweep ended") > 0
+			})
+			if !ended(p) {
+				s.lookAt(p)
+			}
+			_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+			p.ended()
+			s.finished(p)
 		})
-		if !ended(p) {
-			s.lookAt(p)
-		}
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		p.ended()
-		s.finished(p)
 	}
 }
 
