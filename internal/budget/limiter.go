@@ -152,18 +152,19 @@ func (l *Limiter) Rate() float64 {
 }
 
 // FreeAt returns when somebody else may begin to spend the same budget: the
-// latest request's time plus the window. It is zero when nothing has been spent.
+// latest request's time plus the window, or the end of a pause that is later. It
+// is zero when nothing has been spent and no pause was made.
 func (l *Limiter) FreeAt() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.spent == 0 {
-		return time.Time{}
+		return l.notBefore
 	}
 	var latest time.Time // slots need not be sent in their order
 	for _, s := range l.ring[:min(l.spent, uint64(l.limit))] {
 		latest = later(latest, s.effective(time.Now()))
 	}
-	return latest.Add(l.window)
+	return later(l.notBefore, latest.Add(l.window))
 }
 
 // Window returns the time behind one request in which at most limit requests

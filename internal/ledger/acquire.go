@@ -26,6 +26,10 @@ const takeable = `
 // that is gone counts before an expiry: after a failover the clock of the new
 // primary may be ahead, so that what expired there has not for its holder.
 //
+// The wait is noted in the row as well: should the taker give the lease back
+// before it is over, the next one waits for the rest. It is bounded, since the
+// clock of a new primary may be far behind the one that noted it.
+//
 // Snapshots are looked at for databases of an earlier version, which did not move
 // last_sweep with them.
 const takeSQL = `
@@ -34,6 +38,15 @@ with before as (
       from apps
      where app_id = $1
        for update
+), due as (
+    select b.*,
+           greatest(interval '0',
+                    case when isfinite(b.budget_free_at) then b.budget_free_at - clock_timestamp() end,
+                    case when b.free then interval '0' when b.gone then $6::interval + $7::interval else $6::interval end) as noted
+      from before b
+), bounded as (
+    select d.*, least(d.noted, $6::interval + $8::interval) as wait
+      from due d
 )
 update apps a
    set owner = $2,
@@ -41,13 +54,16 @@ update apps a
        expires_at = clock_timestamp() + $3,
        session_pid = $4,
        session_start = $5,
+       budget_free_at = clock_timestamp() + b.wait,
        last_sweep = greatest(a.last_sweep, coalesce((select max(sweep) from snapshots where app_id = $1), 0))
-  from before b
+  from bounded b
  where a.app_id = b.app_id and (b.free or b.expired or b.gone)
-returning a.epoch, a.last_seq, a.last_sweep,
-          greatest(interval '0',
-                   case when isfinite(b.budget_free_at) then b.budget_free_at - clock_timestamp() end,
-                   case when b.free then interval '0' when b.gone then $6::interval + $7::interval else $6::interval end)`
+returning a.epoch, a.last_seq, a.last_sweep, a.last_user_no, b.wait, b.noted`
+
+// longestWait, or a TTL if that is longer, and a rate window are the most that a
+// holder can have left to wait for: a pause that ZIM asked for, or what remains of
+// a lease that was seized.
+const longestWait = 5 * time.Minute
 
 // take tries to take the lease on conn, which then is the lease's.
 func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease, error) {
@@ -66,9 +82,9 @@ func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease,
 	lease := &Lease{ledger: l, terms: terms, log: l.log, now: readClocks,
 		kept: make(chan struct{}), lost: make(chan struct{}), heard: make(chan struct{})}
 	sent := lease.now()
-	var wait time.Duration
-	err = conn.QueryRow(ctxSQL, takeSQL, int64(l.app), terms.Owner, terms.TTL, session.pid, session.start, terms.Window, silence).
-		Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &wait)
+	var wait, noted time.Duration
+	err = conn.QueryRow(ctxSQL, takeSQL, int64(l.app), terms.Owner, terms.TTL, session.pid, session.start, terms.Window, silence,
+		max(terms.TTL, longestWait)).Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &lease.lastUserNo, &wait, &noted)
 	if errors.Is(err, pgx.ErrNoRows) { // another was faster
 		if err := l.look(ctxSQL, conn); err != nil {
 			return nil, err
@@ -82,6 +98,9 @@ func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease,
 	lease.extend(sent, session.pid != nil)
 	ctx, lease.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go lease.keep(ctx, conn)
+	if noted > wait {
+		l.log.Warn().Dur("noted", noted).Dur("wait", wait).Msg("the budget is noted to be free later than can be: was the database's clock set back?")
+	}
 	l.log.Info().Int64("epoch", lease.epoch).Int64("seq", lease.lastSeq).Dur("wait", wait).
 		Bool("session_named", session.pid != nil).Msg("lease taken")
 	return lease, nil

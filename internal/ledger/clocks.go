@@ -22,5 +22,10 @@ func (c clocks) reached(now clocks) bool {
 	return !now.mono.Before(c.mono) || !now.wall.Before(c.wall)
 }
 
+// since returns how far now is before the moment, by the clock that is nearer.
+func (c clocks) since(now clocks) time.Duration {
+	return min(c.mono.Sub(now.mono), c.wall.Sub(now.wall))
+}
+
 // isZero tells whether there is no such moment.
 func (c clocks) isZero() bool { return c.mono.IsZero() }

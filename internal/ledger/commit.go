@@ -13,7 +13,8 @@ import (
 )
 
 // commitSQL is fence, numbering, state and ledger in one statement: without the
-// fence's row none of the others find anything to do.
+// fence's row none of the others find anything to do. A state without a row to go
+// to fails the whole of it, by a division by zero.
 const commitSQL = `
 with fence as (
     update apps
@@ -47,7 +48,7 @@ with fence as (
                   $22::timestamptz[], $23::timestamptz[], $24::bigint[], $25::bigint[])
                as c(seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at, prev_seq, sweep)
 )
-select (select count(*) from state) from fence`
+select 1 / case (select count(*) from state) when $27 then 1 else 0 end from fence`
 
 // Commit writes the changes of the given sweep in one transaction. Their Seqs
 // have to follow the ledger's newest. [ErrFenced] means that nothing was
@@ -57,10 +58,10 @@ func (l *Lease) Commit(ctx context.Context, c presence.Changes, sweep int64) err
 		return nil
 	}
 	args := l.commitArgs(c, sweep)
-	err := l.commit(ctx, args, len(c.States))
+	err := l.commit(ctx, args)
 	if missesPartition(err) {
 		if err = l.ledger.EnsurePartitions(ctx); err == nil {
-			err = l.commit(ctx, args, len(c.States))
+			err = l.commit(ctx, args)
 		}
 	}
 	if err != nil {
@@ -72,16 +73,18 @@ func (l *Lease) Commit(ctx context.Context, c presence.Changes, sweep int64) err
 	return nil
 }
 
-func (l *Lease) commit(ctx context.Context, args []any, states int) error {
+func (l *Lease) commit(ctx context.Context, args []any) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
-	var written int
-	err := l.ledger.pool.QueryRow(ctx, commitSQL, args...).Scan(&written)
-	if errors.Is(err, pgx.ErrNoRows) {
+	var done int
+	err := l.ledger.pool.QueryRow(ctx, commitSQL, args...).Scan(&done)
+	const divisionByZero = "22012"
+	var pg *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
 		return ErrFenced
-	}
-	if err == nil && written != states {
-		return fmt.Errorf("%d of the states have no row", states-written)
+	case errors.As(err, &pg) && pg.Code == divisionByZero:
+		return fmt.Errorf("not all of the states have a row, and nothing was written: %w", err)
 	}
 	return err
 }
@@ -116,7 +119,7 @@ func (l *Lease) commitArgs(c presence.Changes, sweep int64) []any {
 		stateNo, watched, status, stateDetail, since, stateObserved, asked, stateSeq,
 		int16(presence.EncodingV1),
 		seq, trNo, userID, kind, from, to, trDetail, after, observed, prev, sweeps,
-		l.terms.Owner,
+		l.terms.Owner, ns,
 	}
 }
 

@@ -20,7 +20,7 @@ with fresh as (
 ), fence as (
     update apps
        set last_user_no = last_user_no + (select count(*) from fresh)
-     where app_id = $1 and epoch = $2 and owner = $4
+     where app_id = $1 and epoch = $2 and owner = $4 and last_user_no = $5
     returning last_user_no - (select count(*) from fresh) as before
 ), added as (
     insert into user_states (app_id, user_no, user_id)
@@ -39,7 +39,9 @@ select user_no, user_id, last_seq from again`
 
 // Enroll takes newly watched users into the state, status unknown, and returns
 // them in no certain order, with their numbers and the events that they may
-// have had before. The ids must be distinct. [ErrFenced] as in [Lease.Commit].
+// have had before. The ids must be distinct. [ErrFenced] as in [Lease.Commit];
+// also when the database has forgotten a number that was given, as after the
+// promotion of a standby that was behind.
 func (l *Lease) Enroll(ctx context.Context, ids []string) ([]presence.State, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -50,6 +52,9 @@ func (l *Lease) Enroll(ctx context.Context, ids []string) ([]presence.State, err
 	if err == nil && len(states) == 0 {
 		err = ErrFenced
 	}
+	for _, s := range states {
+		l.lastUserNo = max(l.lastUserNo, int32(s.User.No))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("enroll %d users of app %d: %w", len(ids), l.ledger.app, err)
 	}
@@ -57,7 +62,7 @@ func (l *Lease) Enroll(ctx context.Context, ids []string) ([]presence.State, err
 }
 
 func (l *Lease) enroll(ctx context.Context, ids []string) ([]presence.State, error) {
-	rows, err := l.ledger.pool.Query(ctx, enrollSQL, int64(l.ledger.app), l.epoch, ids, l.terms.Owner)
+	rows, err := l.ledger.pool.Query(ctx, enrollSQL, int64(l.ledger.app), l.epoch, ids, l.terms.Owner, l.lastUserNo)
 	if err != nil {
 		return nil, err
 	}

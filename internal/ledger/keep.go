@@ -10,10 +10,10 @@ import (
 )
 
 // keep pings the lease's session and renews the lease until it is stopped or
-// the lease is lost. It owns conn.
+// the lease is lost. It owns conn, and leaves the one that it came to behind.
 func (l *Lease) keep(ctx context.Context, conn *pgx.Conn) {
 	defer close(l.kept)
-	defer func() { closeConn(conn) }()
+	defer func() { l.conn = conn }()
 	ticker := time.NewTicker(pingEvery)
 	defer ticker.Stop()
 	renewed := time.Now()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 )
 
@@ -66,14 +67,16 @@ type Lease struct {
 	terms  Terms
 	log    zerolog.Logger
 
-	epoch     int64
-	lastSeq   int64
-	lastSweep int64
+	epoch      int64
+	lastSeq    int64
+	lastSweep  int64
+	lastUserNo int32
 	// notBefore is when the budget of earlier holders is free.
 	notBefore time.Time
 
 	stop context.CancelFunc // ends keep
 	kept chan struct{}      // closed when keep has returned
+	conn *pgx.Conn          // what keep leaves behind
 	lost chan struct{}      // closed by keep when the lease is lost
 
 	now func() clocks
@@ -114,17 +117,28 @@ func (l *Lease) LastSweep() int64 { return l.lastSweep }
 // no request may leave sooner.
 func (l *Lease) NotBefore() time.Time { return l.notBefore }
 
-// While returns a context that ends with ctx or when the lease is lost, whose
-// cause is [ErrLeaseLost] then. The returned function ends it, and returns when
-// nothing of it is left.
+// While returns a context that ends with ctx, or when the lease is lost or has run
+// out by our own clocks, whose cause is [ErrLeaseLost] then. The returned function
+// ends it, and returns when nothing of it is left.
 func (l *Lease) While(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		select {
-		case <-l.lost:
-			cancel(ErrLeaseLost)
-		case <-ctx.Done():
+		for ctx.Err() == nil {
+			left, heard := l.left()
+			if left <= 0 {
+				cancel(ErrLeaseLost)
+				return
+			}
+			timer := time.NewTimer(left)
+			select {
+			case <-timer.C:
+			case <-heard:
+			case <-l.lost:
+				cancel(ErrLeaseLost)
+			case <-ctx.Done():
+			}
+			timer.Stop()
 		}
 	})
 	return ctx, func() {
@@ -179,6 +193,14 @@ func (l *Lease) judge() (good, ended bool, heard <-chan struct{}) {
 	return l.pinged.isZero() || !l.pinged.reached(now), false, l.heard
 }
 
+// left returns for how long the lease is good without a further renewal, and what
+// tells of one.
+func (l *Lease) left() (time.Duration, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until.since(l.now()), l.heard
+}
+
 // Release gives the lease back; freeAt, by the caller's clock, is when the next
 // holder may begin to send (zero: now). It returns when the lease's goroutine
 // has ended. A lease that was lost already is only put down. When the database
@@ -186,17 +208,28 @@ func (l *Lease) judge() (good, ended bool, heard <-chan struct{}) {
 func (l *Lease) Release(ctx context.Context, freeAt time.Time) error {
 	l.stop()
 	<-l.kept
+	defer func() { closeConn(l.conn) }()
 	ctx, cancel := context.WithTimeout(ctx, asideTimeout)
 	defer cancel()
 	free := time.Duration(0)
 	if !freeAt.IsZero() {
 		free = max(0, time.Until(freeAt))
 	}
-	_, err := l.ledger.pool.Exec(ctx, `
+	const sql = `
 		update apps
 		   set owner = null, expires_at = null, session_pid = null, session_start = null,
 		       budget_free_at = greatest(budget_free_at, clock_timestamp() + $3)
-		 where app_id = $1 and epoch = $2 and owner = $4`, int64(l.ledger.app), l.epoch, free, l.terms.Owner)
+		 where app_id = $1 and epoch = $2 and owner = $4`
+	args := []any{int64(l.ledger.app), l.epoch, free, l.terms.Owner}
+	// On the session that the row names, while it stands: without it others would
+	// take the lease for left behind, and wait longer.
+	err := errors.ErrUnsupported
+	if !l.conn.IsClosed() {
+		_, err = l.conn.Exec(ctx, sql, args...)
+	}
+	if err != nil {
+		_, err = l.ledger.pool.Exec(ctx, sql, args...)
+	}
 	if err != nil {
 		return fmt.Errorf("release the lease of app %d: %w", l.ledger.app, err)
 	}

@@ -136,6 +136,7 @@ func TestReplicasSeeLeases(t *testing.T) {
 	see("held,", LeaseSight{"test", false})
 	lease.stop()
 	<-lease.kept
+	closeConn(lease.conn)
 	eventually(t, "the lease's session looks gone", func() bool { return look(t, a).Takeable(app) })
 	see("with its session gone", LeaseSight{"test", true})
 	execute(t, pool, `update apps set session_pid = null where app_id = $1`, app)

@@ -25,7 +25,7 @@ update apps a
        budget_free_at = greatest(a.budget_free_at, b.expires_at + $6::interval)
   from before b
  where a.app_id = b.app_id
-returning a.epoch, a.last_seq, a.last_sweep, coalesce(b.owner, '')`
+returning a.epoch, a.last_seq, a.last_sweep, a.last_user_no, coalesce(b.owner, '')`
 
 // Seize takes the lease by force, also from a holder who is alive, for a work
 // that sends no request. The holder is fenced from its next write on, notices
@@ -49,7 +49,7 @@ func (l *Ledger) Seize(ctx context.Context, terms Terms) (*Lease, error) {
 	sent := lease.now()
 	if err == nil {
 		err = conn.QueryRow(sql, seizeSQL, int64(l.app), terms.Owner, terms.TTL, session.pid, session.start, terms.Window).
-			Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &from)
+			Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &lease.lastUserNo, &from)
 	}
 	if err != nil {
 		closeConn(conn)

@@ -23,14 +23,14 @@ func (l *Lease) SaveSnapshot(ctx context.Context, s presence.Snapshot) error {
 		with fence as (
 		    update apps
 		       set last_sweep = greatest(last_sweep, $3)
-		     where app_id = $1 and epoch = $2 and owner = $15
+		     where app_id = $1 and epoch = $2 and owner = $15 and last_seq = $16
 		    returning app_id
 		)
 		insert into snapshots (app_id, sweep, started, finished, seq, watched, seen, missed_count, transitions, requests,
 		                       online, known, missed)
 		select app_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from fence`,
 		int64(l.ledger.app), l.epoch, s.Sweep, s.Started, s.Finished, s.Seq, s.Watched, s.Seen, len(s.Missed), s.Transitions,
-		s.Requests, s.Online, s.Known, ranges(s.Missed), l.terms.Owner)
+		s.Requests, s.Online, s.Known, ranges(s.Missed), l.terms.Owner, l.lastSeq)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrFenced
 	}

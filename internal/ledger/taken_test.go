@@ -71,7 +71,7 @@ func TestAllowGoesOnWhenNoSessionIsNamedAnyLonger(t *testing.T) {
 
 // What While has begun is over when its function returns.
 func TestWhileLeavesNothing(t *testing.T) {
-	lease := &Lease{lost: make(chan struct{})}
+	lease := &Lease{now: readClocks, until: readClocks().after(time.Hour), lost: make(chan struct{}), heard: make(chan struct{})}
 	for range 100 {
 		_, free := lease.While(t.Context())
 		free()
