@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,11 +16,17 @@ import (
 // app's row, where nobody can take the lease.
 const adoptTimeout = 15 * time.Minute
 
+// adoptIdle is how long an adopter may stand still under that lock. A process
+// that is stopped, or whose host is gone, keeps no deadline of its own: the
+// database undoes the adoption.
+const adoptIdle = 30 * time.Second
+
 // Adoption is a transaction that makes the ledger say what was told. The events
 // wait in a table that goes with it; until the end it locks nothing.
 type Adoption struct {
 	lease *Lease
 	tx    pgx.Tx
+	idle  time.Duration // as adoptIdle
 }
 
 // Adopted says what an adoption did.
@@ -42,7 +49,7 @@ func (l *Lease) Adopt(ctx context.Context) (*Adoption, error) {
 	if err != nil {
 		return nil, fmt.Errorf("adopt what app %d was told: %w", l.ledger.app, err)
 	}
-	a := &Adoption{lease: l, tx: tx}
+	a := &Adoption{lease: l, tx: tx, idle: adoptIdle}
 	if err := a.exec(ctx, `
 		create temp table adopted_events (
 		    seq         bigint primary key,
@@ -134,10 +141,15 @@ func (f *finish) run(ctx context.Context) error {
 }
 
 // fence locks the app's row: from here on to the commit nobody takes the lease,
-// however long it takes. What is staged up to the fork is in the ledger already.
+// however long it takes, unless the adopter stands still. What is staged up to the
+// fork is in the ledger already.
 func (f *finish) fence(ctx context.Context) error {
 	app := int64(f.lease.ledger.app)
-	err := f.tx.QueryRow(ctx, `
+	err := f.exec(ctx, `select set_config('idle_in_transaction_session_timeout', $1, true)`, strconv.FormatInt(f.idle.Milliseconds(), 10))
+	if err != nil {
+		return err
+	}
+	err = f.tx.QueryRow(ctx, `
 		select greatest(last_recorded_at, clock_timestamp()), last_sweep
 		  from apps
 		 where app_id = $1 and epoch = $2 and owner = $3
