@@ -38,8 +38,8 @@ func permissions(t *testing.T) (sql []string, config string) {
 			config += text
 		}
 	}
-	if len(sql) != 3 || config == "" {
-		t.Fatalf("the manual shows %d blocks of SQL and the configuration %q, want 3 and one", len(sql), config)
+	if len(sql) != 4 || config == "" {
+		t.Fatalf("the manual shows %d blocks of SQL and the configuration %q, want 4 and one", len(sql), config)
 	}
 	return sql, config
 }
@@ -89,6 +89,9 @@ func TestLeastPermissions(t *testing.T) {
 	statements(t, as(db, "root", "poller"), "alter role poller rename to nobody_else")
 	root := as(db, "root", "poller")
 	statements(t, root, sql[0])
+	// As a database is whose schema comes from a version before 15.
+	statements(t, as(db, "root", "presence"), "alter schema public owner to root;\ngrant create on schema public to public")
+	statements(t, as(db, "root", "presence"), sql[1])
 	owner, daemonDSN := as(db, "poller_owner", "presence"), as(db, "poller", "presence")
 
 	// Beside the two users of the manual there is one for the test, which looks on.
@@ -99,9 +102,9 @@ func TestLeastPermissions(t *testing.T) {
 	if out, code := w.run("migrate"); code != 0 {
 		t.Fatalf("poller migrate: exit code %d, %s", code, out)
 	}
-	statements(t, owner, sql[1])
-	statements(t, root, "create role backend login;\ncreate role analyst login;\ngrant connect on database presence to backend, analyst")
 	statements(t, owner, sql[2])
+	statements(t, root, "create role backend login;\ncreate role analyst login;\ngrant connect on database presence to backend, analyst")
+	statements(t, owner, sql[3])
 
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN, "POLLER_NATS_URL=nats://poller:secret@"+server.Addr())
 	w.js = connectAs(t, server, "admin")
