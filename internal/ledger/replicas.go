@@ -88,18 +88,26 @@ func (r *Replicas) Look(ctx context.Context) (Sight, error) {
 }
 
 // register makes or renews the row when that is due, on a connection that is
-// good. Rows of replicas that died long ago are swept out on the way.
+// good. Rows of replicas that died long ago are swept out on the way. A statement
+// that was sent is waited for until the look's deadline, also when ctx ends
+// before: given up, it might be carried out behind what [Replicas.Leave] does.
 func (r *Replicas) register(ctx context.Context) error {
 	if r.conn == nil || r.conn.IsClosed() {
 		if err := r.join(ctx); err != nil {
 			return err
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	now := time.Now()
 	if !r.renewed.IsZero() && now.Sub(r.renewed) < r.ttl/3 {
 		return nil
 	}
-	_, err := r.conn.Exec(ctx, `
+	deadline, _ := ctx.Deadline()
+	sent, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	_, err := r.conn.Exec(sent, `
 		with forgotten as (
 		    delete from replicas
 		     where owner in (select owner
