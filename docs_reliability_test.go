@@ -29,6 +29,7 @@ var badDays = []string{
 	"the event stream is missing, full, altered, or written to by somebody else",
 	"Postgres is away",
 	"Postgres is restored to a state older than the stream",
+	"of several replicas one comes, goes, hangs, is cut off, is believed dead, or wakes up",
 	"the process is killed, anywhere",
 	"more sweeps are due than there is time for",
 	"SIGTERM",

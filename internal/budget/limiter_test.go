@@ -195,6 +195,9 @@ func TestPause(t *testing.T) {
 		start := time.Now()
 		l.Pause(start.Add(3 * time.Second))
 		l.Pause(start.Add(time.Second))
+		if got, want := l.FreeAt(), start.Add(3*time.Second); !got.Equal(want) {
+			t.Errorf("FreeAt of an unspent budget in a pause = %s, want its end, %s", got, want)
+		}
 		sent, err := l.Take(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -211,6 +214,10 @@ func TestPause(t *testing.T) {
 		sent() // later than the slot behind it
 		if got, want := time.Until(l.FreeAt()), time.Second+Guard; got != want {
 			t.Errorf("free in %s, want %s after the send", got, want)
+		}
+		l.Pause(time.Now().Add(time.Minute))
+		if got, want := time.Until(l.FreeAt()), time.Minute; got != want {
+			t.Errorf("free in %s, want %s: the pause is not over", got, want)
 		}
 	})
 }
