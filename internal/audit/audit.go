@@ -7,7 +7,7 @@
 //
 // What it holds against each other:
 //
-//	transitions ──→ gapless, each user's chain whole
+//	transitions ──→ gapless, each user's chain whole, each interval ←─ true changes
 //	     │ each row's bytes              │ folded by user
 //	     ↓                               ↓
 //	PRESENCE_<app>                  user_states ←─ truth
@@ -21,6 +21,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,9 +40,21 @@ type Audit struct {
 	// Truth says how a user stands at ZIM, and whether that has been so for long
 	// enough to be known. It is asked about watched users. Nil: nobody's is known.
 	Truth func(user string) (status presence.Status, detail presence.Detail, known bool)
+	// Changes returns when a user's status truly changed, in any order. Each event
+	// that tells a change has to have one between its after and its observed_at.
+	// Nil: that is not looked at.
+	Changes func(user string) []Change
+	// Slack is by how much the clock of the changes may be apart from the program's.
+	Slack time.Duration
 	// Patience is how long the bucket may take to catch up with the stream; zero
 	// means that it must have.
 	Patience time.Duration
+}
+
+// Change is a true change of a user's status.
+type Change struct {
+	At time.Time
+	To presence.Status
 }
 
 // Run looks at everything. The error says that it could not; what was found is
@@ -62,6 +75,16 @@ func (a Audit) Run(ctx context.Context) (*Report, error) {
 		return r, fmt.Errorf("audit the bucket of app %d: %w", a.App, err)
 	}
 	return r, nil
+}
+
+// happened tells whether what an event tells did happen when it says.
+func (a Audit) happened(e *presence.Event) bool {
+	if a.Changes == nil || e.Kind != presence.KindOnline && e.Kind != presence.KindOffline {
+		return true
+	}
+	return slices.ContainsFunc(a.Changes(e.User.ID), func(c Change) bool {
+		return c.To == e.To && c.At.After(e.After.Add(-a.Slack)) && !c.At.After(e.ObservedAt.Add(a.Slack))
+	})
 }
 
 // book is the ledger, in short.

@@ -293,6 +293,32 @@ func TestBucket(t *testing.T) {
 	}
 }
 
+// Alice went offline with the second sweep, and came with the third.
+func TestIntervals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.messages()...)
+	gone, back := w.events[3], w.events[4]
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name    string
+		changes []audit.Change
+		slack   time.Duration
+		want    int
+	}{
+		{"as it was", []audit.Change{{At: gone.ObservedAt, To: presence.Offline}, {At: back.After.Add(1), To: presence.Online}}, 0, 0},
+		{"nothing happened", nil, 0, 2},
+		{"the other way round", []audit.Change{{At: gone.After.Add(ms), To: presence.Online}, {At: back.ObservedAt, To: presence.Offline}}, 0, 2},
+		{"too early and too late", []audit.Change{{At: gone.After, To: presence.Offline}, {At: back.ObservedAt.Add(ms), To: presence.Online}}, 0, 2},
+		{"by another clock", []audit.Change{{At: gone.After, To: presence.Offline}, {At: back.ObservedAt.Add(ms), To: presence.Online}}, ms, 0},
+	} {
+		r := w.run(audit.Audit{Slack: c.slack, Patience: time.Minute, Changes: func(string) []audit.Change { return c.changes }})
+		if r.Count[audit.Interval] != c.want || len(r.Count) > 1 {
+			t.Errorf("%s: %v, want %d findings", c.name, r.Findings, c.want)
+		}
+	}
+}
+
 func TestArrivals(t *testing.T) {
 	every := func(gaps ...time.Duration) (all []time.Duration) {
 		at := time.Hour

@@ -49,6 +49,10 @@ func (a Audit) readLedger(ctx context.Context, b *book, r *Report) error {
 		if broken, _ := b.chains.follow(&e); broken != "" {
 			r.add(Ledger, e.User.ID, "%s", broken)
 		}
+		if !a.happened(&e) {
+			r.add(Interval, e.User.ID, "event %d says that %q went %s in (%s, %s]; it did not", e.Seq, e.User.ID, e.To,
+				e.After.Format(time.RFC3339Nano), e.ObservedAt.Format(time.RFC3339Nano))
+		}
 		if e.RecordedAt.Before(recorded) {
 			r.add(Ledger, key, "event %d was recorded before event %d", e.Seq, e.Seq-1)
 		}

@@ -25,6 +25,8 @@ const (
 	Bucket Kind = "bucket"
 	// Truth: what is known of a user is not how the user stands at ZIM.
 	Truth Kind = "truth"
+	// Interval: an event tells a change that did not happen when it says.
+	Interval Kind = "interval"
 	// Budget: a sliding second held more requests than the limit.
 	Budget Kind = "budget"
 )

@@ -126,16 +126,15 @@ func (w *world) audit(app uint32, s *subscriber, sound bool) row {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	report, err := audit.Audit{DB: w.pool, JS: w.js, App: app, Patience: patience, Truth: func(user string) (presence.Status, presence.Detail, bool) {
-		switch truth[user] {
-		case zimsim.Online:
-			return presence.Online, presence.NoDetail, true
-		case zimsim.Timeout:
-			return presence.Offline, presence.Timeout, true
-		default:
-			return presence.Offline, presence.NoSession, true
-		}
-	}}.Run(w.t.Context())
+	changes, slack, err := w.zim.changes(app)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	report, err := audit.Audit{
+		DB: w.pool, JS: w.js, App: app, Patience: patience, Slack: slack,
+		Changes: func(user string) []audit.Change { return changes[user] },
+		Truth:   func(user string) (presence.Status, presence.Detail, bool) { return standing(truth[user]) },
+	}.Run(w.t.Context())
 	if err != nil {
 		w.t.Error(err)
 	}
@@ -151,6 +150,18 @@ func (w *world) audit(app uint32, s *subscriber, sound bool) row {
 		w.t.Error(f)
 	}
 	return r
+}
+
+// standing is a state in the poller's words; everybody's is known.
+func standing(s zimsim.State) (presence.Status, presence.Detail, bool) {
+	switch s {
+	case zimsim.Online:
+		return presence.Online, presence.NoDetail, true
+	case zimsim.Timeout:
+		return presence.Offline, presence.Timeout, true
+	default:
+		return presence.Offline, presence.NoSession, true
+	}
 }
 
 // auditBudget holds the requests that left the daemons against the limit.

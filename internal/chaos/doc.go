@@ -34,7 +34,8 @@
 // thing twice.
 //
 // At the end everything is put right, everybody holds still, and package audit
-// looks at every app. What the subscribers heard along the way is held against
+// looks at every app, also whether each change was in the interval that its event
+// names. What the subscribers heard along the way is held against
 // the promise too. A failure prints what was found first, the seed, and the last
 // lines of each daemon's log. Times are reported and not judged: a slow machine
 // makes no difference.

@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/zim-presence/poller/internal/audit"
 	"github.com/zim-presence/poller/internal/zimsim"
+	"github.com/zim-presence/poller/presence"
 )
 
 // simulator is the simulated ZIM, as seen from here.
@@ -64,6 +66,37 @@ func (s simulator) arrivals(app uint32, daemon int, since time.Time) (all []arri
 		from = since.UnixNano()
 	}
 	return all, s.call("GET", fmt.Sprintf("%s/arrivals/%d?daemon=%d&since=%d", s.Switch, app, daemon, from), nil, &all)
+}
+
+// changes are the true changes of each user's status, and by how much the clock
+// that timed them may be apart from everybody else's: it does not follow what is
+// done to the machine's.
+func (s simulator) changes(app uint32) (byUser map[string][]audit.Change, slack time.Duration, err error) {
+	var answer struct {
+		Changes []zimsim.Change
+		Dropped uint64
+	}
+	if err := s.call("GET", s.Control+"/changes"+of(app), nil, &answer); err != nil {
+		return nil, 0, err
+	}
+	if answer.Dropped > 0 {
+		return nil, 0, fmt.Errorf("%d changes are forgotten", answer.Dropped)
+	}
+	byUser = map[string][]audit.Change{}
+	for _, c := range answer.Changes {
+		if c.From.Status() == c.To.Status() {
+			continue
+		}
+		to := presence.Offline
+		if c.To == zimsim.Online {
+			to = presence.Online
+		}
+		byUser[c.User] = append(byUser[c.User], audit.Change{At: c.At, To: to})
+	}
+	var clock struct{ Now time.Time }
+	asked := time.Now()
+	err = s.call("GET", s.Control+"/clock", nil, &clock)
+	return byUser, time.Since(asked) + clock.Now.Sub(asked).Abs(), err
 }
 
 // addFaults takes the form of the command line.
