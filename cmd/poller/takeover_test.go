@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"strconv"
@@ -87,57 +86,6 @@ func (p *pair) rest(running ...*process) {
 	p.audit()
 	p.auditIntervals(p.events(0))
 	p.turns.audit(p.t)
-}
-
-// turns is who sent requests to ZIM, and when, as proxies saw them.
-type turns struct {
-	mu   sync.Mutex
-	sent []sending
-}
-
-type sending struct {
-	who string
-	at  time.Time
-}
-
-// of returns the setting that leads a process's requests by way of a proxy that
-// notes them.
-func (s *turns) of(who string, w *world) string {
-	w.t.Helper()
-	proxy := localtest.NewProxy(w.t, "tcp", strings.TrimPrefix(w.sim.URL(), "http://"))
-	proxy.SetHook(func(_ int, d localtest.Direction, data []byte) localtest.Verdict {
-		if d == localtest.ToServer && bytes.HasPrefix(data, []byte("GET ")) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.sent = append(s.sent, sending{who, time.Now()})
-		}
-		return localtest.Pass
-	})
-	return "POLLER_ZIM_BASE_URL=" + proxy.Through(w.sim.URL())
-}
-
-// audit proves that the two never sent in one second. Half of it is left to a proxy
-// that notes late what the last one has sent.
-func (s *turns) audit(t testing.TB) {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changes := 0
-	for i := 1; i < len(s.sent); i++ {
-		before, after := s.sent[i-1], s.sent[i]
-		if before.who == after.who {
-			continue
-		}
-		changes++
-		gap := after.at.Sub(before.at)
-		t.Logf("turn %d: %s sends %s behind %s", changes, after.who, gap.Round(time.Millisecond), before.who)
-		if gap < 500*time.Millisecond {
-			t.Errorf("%s sends %s behind %s: they poll at once", after.who, gap, before.who)
-		}
-	}
-	if changes == 0 {
-		t.Error("the lease has not changed hands")
-	}
 }
 
 // A standby goes on by itself, whatever becomes of the holder; never do the two
