@@ -69,18 +69,14 @@ const longestWait = 5 * time.Minute
 func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease, error) {
 	ctxSQL, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
-	session, err := sessionOf(ctxSQL, conn)
+	session, err := l.ready(ctxSQL, conn)
 	if err != nil {
-		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
-	}
-	if _, err := conn.Exec(ctxSQL, `insert into apps (app_id) values ($1) on conflict do nothing`, int64(l.app)); err != nil {
 		return nil, fmt.Errorf("take the lease of app %d: %w", l.app, err)
 	}
 	if err := l.look(ctxSQL, conn); err != nil {
 		return nil, err
 	}
-	lease := &Lease{ledger: l, terms: terms, log: l.log, now: readClocks,
-		kept: make(chan struct{}), lost: make(chan struct{}), heard: make(chan struct{})}
+	lease := l.newLease(terms)
 	sent := lease.now()
 	var wait, noted time.Duration
 	err = conn.QueryRow(ctxSQL, takeSQL, int64(l.app), terms.Owner, terms.TTL, session.pid, session.start, terms.Window, silence,
@@ -94,10 +90,7 @@ func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease,
 	if err != nil {
 		return nil, fmt.Errorf("take the lease of app %d (does a transaction hold its row in apps?): %w", l.app, err)
 	}
-	lease.notBefore = time.Now().Add(wait)
-	lease.extend(sent, session.pid != nil)
-	ctx, lease.stop = context.WithCancel(context.WithoutCancel(ctx))
-	go lease.keep(ctx, conn)
+	lease.start(ctx, conn, session, sent, wait)
 	if noted > wait {
 		l.log.Warn().Dur("noted", noted).Dur("wait", wait).Msg("the budget is noted to be free later than can be: was the database's clock set back?")
 	}

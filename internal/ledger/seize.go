@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // seizeSQL takes the lease whoever has it. The holder before may send until it
@@ -39,12 +38,8 @@ func (l *Ledger) Seize(ctx context.Context, terms Terms) (*Lease, error) {
 	}
 	sql, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	lease := &Lease{ledger: l, terms: terms, log: l.log, now: readClocks,
-		kept: make(chan struct{}), lost: make(chan struct{}), heard: make(chan struct{})}
-	session, err := sessionOf(sql, conn)
-	if err == nil {
-		_, err = conn.Exec(sql, `insert into apps (app_id) values ($1) on conflict do nothing`, int64(l.app))
-	}
+	lease := l.newLease(terms)
+	session, err := l.ready(sql, conn)
 	var from string
 	sent := lease.now()
 	if err == nil {
@@ -55,10 +50,7 @@ func (l *Ledger) Seize(ctx context.Context, terms Terms) (*Lease, error) {
 		closeConn(conn)
 		return nil, fmt.Errorf("seize the lease of app %d: %w", l.app, err)
 	}
-	lease.notBefore = time.Now()
-	lease.extend(sent, session.pid != nil)
-	ctx, lease.stop = context.WithCancel(context.WithoutCancel(ctx))
-	go lease.keep(ctx, conn)
+	lease.start(ctx, conn, session, sent, 0)
 	l.log.Info().Int64("epoch", lease.epoch).Str("from", from).Msg("lease seized")
 	return lease, nil
 }
