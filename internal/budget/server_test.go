@@ -215,15 +215,6 @@ func (p *poller) check(t testing.TB, cut int) zimsim.Stats {
 		Offsets []time.Duration `json:"offsets_ns"`
 	}
 	p.books(t, "/arrivals?since=0", &arrivals)
-	tight := 0
-	for i := 1; i < len(arrivals.Offsets); i++ {
-		if arrivals.Offsets[i]-arrivals.Offsets[i-1] < time.Second/rate/2 {
-			tight++
-		}
-	}
-	if tight > len(arrivals.Offsets)/10 {
-		t.Errorf("%d of %d requests came less than half a gap after the one before: the pace is not even", tight, len(arrivals.Offsets))
-	}
 	full := 0
 	for i := rate; i < len(arrivals.Offsets); i++ {
 		gap := arrivals.Offsets[i] - arrivals.Offsets[i-rate]
