@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test chaos fuzz vet lint vuln bench verify-image
+.PHONY: demo build test chaos fuzz vet lint vuln bench test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -47,6 +47,7 @@ fuzz:
 vet:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted; exit 1; fi
 	go vet ./...
+	go vet -tags root ./internal/stream
 
 ## lint: vet and golangci-lint; the first run builds the linter, which takes minutes
 lint: vet
@@ -61,6 +62,11 @@ vuln:
 bench:
 	@scripts/need-postgres
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+## test-root: the tests that mount a disk of their own (as root, on Linux)
+test-root:
+	@scripts/need-cc
+	CGO_ENABLED=1 go test -race -tags root -run TestDiskFull -count 1 -v ./internal/stream
 
 ## verify-image: what the image promises, proved without a container engine (as root, on Linux)
 verify-image:

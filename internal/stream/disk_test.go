@@ -16,7 +16,7 @@ import (
 // restart when there is room again. Until then it is weather; then nothing is
 // missing and nothing is twice. It mounts a disk of 2 MB, which takes root:
 //
-//	go test -tags root -run TestDiskFull ./internal/stream
+//	make test-root
 func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
