@@ -116,11 +116,12 @@ func tell(t *testing.T, s *Stream, events []presence.Event, acked func(int)) (ro
 }
 
 func TestNothingIsLostOrDoubledWhenTheServerRestarts(t *testing.T) {
+	t.Parallel()
 	b := standing(t)
-	events := story(1, 20_000)
+	events := story(1, 10_000)
 	count := 0
 	rounds := tell(t, b.s, events, func(int) {
-		if count++; count%6000 == 0 {
+		if count++; count%3000 == 0 {
 			b.server.Restart()
 		}
 	})
@@ -131,6 +132,7 @@ func TestNothingIsLostOrDoubledWhenTheServerRestarts(t *testing.T) {
 }
 
 func TestNothingIsLostOrDoubledWhenTheConnectionBreaks(t *testing.T) {
+	t.Parallel()
 	b := standing(t)
 	events := story(1, 20_000)
 	count := 0

@@ -114,6 +114,7 @@ func TestConnectRefuses(t *testing.T) {
 }
 
 func TestConnectTellsNoCredentials(t *testing.T) {
+	t.Parallel()
 	for name, user := range map[string]struct {
 		url  string
 		opts server.Options
