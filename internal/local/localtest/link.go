@@ -1,6 +1,7 @@
 package localtest
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -20,7 +21,8 @@ type link struct {
 func (l *link) run() {
 	defer l.proxy.leave(l)
 	defer reset(l.client)
-	server, err := net.Dial(l.proxy.network, l.proxy.target)
+	var dialer net.Dialer
+	server, err := dialer.DialContext(context.Background(), l.proxy.network, l.proxy.target)
 	if err != nil {
 		return // the client sees a connection that breaks
 	}

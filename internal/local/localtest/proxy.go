@@ -61,7 +61,7 @@ func NewProxy(t testing.TB, network, target string) *Proxy {
 	t.Helper()
 	address := "127.0.0.1:0"
 	if network == "unix" {
-		dir, err := os.MkdirTemp("", "proxy") // t.TempDir may be too long for a socket
+		dir, err := os.MkdirTemp("", "proxy") //nolint:usetesting // that of the test may be too long for a socket
 		if err != nil {
 			t.Fatalf("proxy to %s: %v", target, err)
 		}
@@ -71,7 +71,8 @@ func NewProxy(t testing.TB, network, target string) *Proxy {
 		}
 		address = filepath.Join(dir, filepath.Base(target))
 	}
-	listener, err := net.Listen(network, address)
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), network, address)
 	if err != nil {
 		t.Fatalf("proxy to %s: %v", target, err)
 	}
