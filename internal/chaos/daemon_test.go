@@ -25,6 +25,7 @@ type daemon struct {
 	pids    map[int]bool // of all its runs
 	ended   []string     // how it ended unasked
 	asked   map[*process]bool
+	over    bool // the test is
 }
 
 const daemonYAML = `
@@ -52,17 +53,22 @@ func (w *world) newDaemon(n int) *daemon {
 		w.t.Fatal(err)
 	}
 	d.env = []string{"POLLER_CONFIG=" + file, "HOME=" + w.dir, "PATH=" + os.Getenv("PATH")}
-	w.t.Cleanup(func() { d.stop(syscall.SIGKILL) })
+	w.t.Cleanup(func() {
+		d.mu.Lock()
+		d.over = true
+		d.mu.Unlock()
+		d.stop(syscall.SIGKILL)
+	})
 	return d
 }
 
 func (d *daemon) log() string { return d.w.log(fmt.Sprint("daemon", d.n)) }
 
-// start starts it, unless it runs.
+// start starts it, unless it runs or the test is over.
 func (d *daemon) start() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.running != nil {
+	if d.running != nil || d.over {
 		return
 	}
 	was := size(d.log())

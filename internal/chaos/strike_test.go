@@ -94,7 +94,7 @@ func (w *world) make(ctx context.Context, f fault) {
 	}
 	n := w.strikes.begin(f)
 	defer w.strikes.end(n)
-	if k.takes {
+	if k.takes && f.Kind != lastWords { // which begins later
 		w.watchTakeovers(ctx, n, f)
 	}
 	what, where, _ := strings.Cut(f.Kind, ": ")
