@@ -70,6 +70,26 @@ func (a account) own(dir string) error {
 	return nil
 }
 
+// reachable refuses a directory that is yet to be made where the account could not pass through what is above it, so
+// that nothing of the attempt is left behind. In one that is there something may run.
+func reachable(dir string) error {
+	a, err := accountFor(dir)
+	if err != nil {
+		return nil // the one who needs it says so
+	}
+	for {
+		_, err := os.Lstat(dir)
+		parent := filepath.Dir(dir)
+		if !errors.Is(err, fs.ErrNotExist) || parent == dir {
+			return nil
+		}
+		if _, err := os.Stat(parent); err == nil {
+			return a.reaches(parent)
+		}
+		dir = parent
+	}
+}
+
 // reaches says whether the account may pass through dir and everything above it.
 func (a account) reaches(dir string) error {
 	for a.other {
@@ -79,7 +99,7 @@ func (a account) reaches(dir string) error {
 		}
 		if !a.mayPass(st) {
 			return fmt.Errorf("user %s, as whom postgres runs because this process is root, may not pass through %s (mode %04o): "+
-				"choose another data directory or run: chmod o+x %s", a.name, dir, st.Mode().Perm(), dir)
+				"choose a data directory that it may reach, such as POLLER_DATA_DIR=/var/lib/poller, or run: chmod o+x %s", a.name, dir, st.Mode().Perm(), dir)
 		}
 		if parent := filepath.Dir(dir); parent != dir {
 			dir = parent

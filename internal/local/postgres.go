@@ -52,6 +52,9 @@ func OpenPostgres(ctx context.Context, p Postgres) (*PostgresServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", p.Dir, err)
 	}
+	if err := reachable(dir); err != nil {
+		return nil, err
+	}
 	s := share{
 		name:        "postgres",
 		lockFile:    filepath.Join(dir, "postgres.lock"),

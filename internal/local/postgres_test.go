@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -329,6 +330,15 @@ func TestPostgresBehindClosedDirectory(t *testing.T) {
 	err := a.reaches(dir)
 	if err == nil || !strings.Contains(err.Error(), "chmod o+x "+dir) {
 		t.Errorf("got %v, want it to name %s", err, dir)
+	}
+	if os.Geteuid() == 0 {
+		inside := filepath.Join(dir, "share", "poller")
+		if _, err := OpenPostgres(t.Context(), Postgres{Dir: inside}); err == nil || !strings.Contains(err.Error(), "POLLER_DATA_DIR=/var/lib/poller") {
+			t.Errorf("open in %s: got %v, want another directory proposed", inside, err)
+		}
+		if _, err := os.Stat(filepath.Dir(inside)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the attempt has left %s: %v", filepath.Dir(inside), err)
+		}
 	}
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
