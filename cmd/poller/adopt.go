@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,10 +17,11 @@ import (
 
 // adoptCmd is poller adopt: the mend of a database that was restored to a state older than the stream.
 type adoptCmd struct {
-	App       uint32 `placeholder:"ID" help:"App to mend; needed when several are configured."`
-	AcceptGap bool   `help:"Go on where events that were told are in neither the stream nor the bucket any more."`
-	DryRun    bool   `help:"Only say what would be done."`
-	Output    string `name:"output" short:"o" enum:"text,json" default:"text" help:"How to print: text or json."`
+	App            uint32 `placeholder:"ID" help:"App to mend; needed when several are configured."`
+	AcceptGap      bool   `help:"Go on where events that were told are in neither the stream nor the bucket any more."`
+	AcceptRemovals bool   `help:"Go on where half of the users or more are not on the watchlist, and so will be told as removed."`
+	DryRun         bool   `help:"Only say what would be done."`
+	Output         string `name:"output" short:"o" enum:"text,json" default:"text" help:"How to print: text or json."`
 }
 
 // Run brings the ledger to what was told. It may run beside daemons: it takes the lease from whoever has it, and the
@@ -51,18 +53,19 @@ func (c *adoptCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err != nil {
 		return err
 	}
-	it.acceptGap = c.AcceptGap
+	it.acceptGap, it.acceptRemovals = c.AcceptGap, c.AcceptRemovals
 	report, err := it.run(ctx, c.DryRun)
 	return errors.Join(c.print(g, report), err)
 }
 
 // adopter is what an adoption needs.
 type adopter struct {
-	id        uint32
-	ledger    *ledger.Ledger
-	stream    *stream.Stream
-	terms     ledger.Terms
-	acceptGap bool
+	id     uint32
+	ledger *ledger.Ledger
+	stream *stream.Stream
+	terms  ledger.Terms
+
+	acceptGap, acceptRemovals bool
 }
 
 func newAdopter(cfg config, a appConfig, db *database, nats *bus, log zerolog.Logger) (*adopter, error) {
@@ -76,20 +79,29 @@ func newAdopter(cfg config, a appConfig, db *database, nats *bus, log zerolog.Lo
 
 // run looks first, so that it takes the lease only for something that can be done.
 func (a *adopter) run(ctx context.Context, dry bool) (*adoptReport, error) {
+	if err := a.ledger.MayAdopt(ctx); err != nil {
+		return nil, err
+	}
 	if !dry {
 		if _, err := a.stream.Ensure(ctx); err != nil {
 			return nil, err
 		}
 	}
-	split, err := a.survey(ctx, func([]presence.Event) error { return nil })
+	told := &ledger.Removals{}
+	split, err := a.survey(ctx, func(events []presence.Event) error { told.Add(events); return nil })
 	var gap *relay.GapError
 	if err != nil && !errors.As(err, &gap) {
 		return nil, err
 	}
 	report := newAdoptReport(a.id, split, dry)
-	if report.Dropped, err = a.ledger.Behind(ctx, split.Fork); split.Why == nil || err != nil {
-		report.Dropped = 0
-		return report, err
+	if split.Why == nil {
+		return report, nil
+	}
+	if report.Dropped, err = a.ledger.Behind(ctx, split.Fork); err != nil {
+		return nil, err
+	}
+	if report.Known, report.Unlisted, err = a.ledger.Removals(ctx, split.Fork, told); err != nil {
+		return nil, err
 	}
 	if gap != nil {
 		return report, gap
@@ -97,7 +109,15 @@ func (a *adopter) run(ctx context.Context, dry bool) (*adoptReport, error) {
 	if dry {
 		return report, nil
 	}
-	return a.adopt(ctx)
+	if report.mostRemoved() && !a.acceptRemovals {
+		return report, fmt.Errorf("app %d: %d of %d users who were told are not on the watchlist: fill watched_users first; "+
+			"--accept-removals goes on, and the sweeps tell them as removed", a.id, report.Unlisted, report.Known)
+	}
+	done, err := a.adopt(ctx)
+	if done != nil {
+		done.Known, done.Unlisted = report.Known, report.Unlisted
+	}
+	return done, err
 }
 
 func (a *adopter) survey(ctx context.Context, found func([]presence.Event) error) (relay.Split, error) {

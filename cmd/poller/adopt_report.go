@@ -18,6 +18,8 @@ type adoptReport struct {
 	Missing  []gap  `json:"missing,omitempty"` // of these, events that are nowhere any more
 	Dropped  int64  `json:"dropped"`           // rows of the ledger that were never told
 	Imported int64  `json:"imported"`          // events that the ledger did not have
+	Known    int64  `json:"known"`             // users who will count as online or offline
+	Unlisted int64  `json:"unlisted"`          // of these, who are not on the watchlist
 	// These are known when it is done.
 	States    int64  `json:"states,omitempty"`    // users whose state is another now
 	NewUsers  int64  `json:"new_users,omitempty"` // of these, users whom the database did not know
@@ -42,6 +44,10 @@ func newAdoptReport(app uint32, split relay.Split, dry bool) *adoptReport {
 	}
 	return r
 }
+
+// mostRemoved tells whether the sweeps will tell half of the users or more as
+// removed, as they do where the watchlist was forgotten.
+func (r *adoptReport) mostRemoved() bool { return r.Unlisted > 0 && 2*r.Unlisted >= r.Known }
 
 func (c *adoptCmd) print(g *globals, r *adoptReport) error {
 	if r == nil {
@@ -69,6 +75,13 @@ func (r *adoptReport) text() string {
 	fmt.Fprintf(&b, "events that the ledger did not have, %simported: %d\n", will, r.Imported)
 	for _, span := range r.Missing {
 		fmt.Fprintf(&b, "events that are nowhere any more: %s\n", relay.Span(span))
+	}
+	if r.Unlisted > 0 {
+		fmt.Fprintf(&b, "%d of %d users are not on the watchlist: the sweeps will tell them as removed.", r.Unlisted, r.Known)
+		if !r.Adopted {
+			b.WriteString(" Fill watched_users first.")
+		}
+		b.WriteByte('\n')
 	}
 	if r.Adopted {
 		fmt.Fprintf(&b, "users whose state is another now: %d, not known before: %d; snapshots dropped: %d\n", r.States, r.NewUsers, r.Snapshots)

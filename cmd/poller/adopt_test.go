@@ -202,6 +202,56 @@ func TestAdoptFromTheBucketAlone(t *testing.T) {
 	w.auditPart(1, last+1)
 }
 
+// A watchlist that was forgotten with the database: the dry run says so, and the
+// adoption is refused unless the removals are meant. Fewer than half are only
+// reported.
+func TestAdoptWithoutAWatchlist(t *testing.T) {
+	t.Parallel()
+	w, users, restore := lived(t)
+	list := w.count(`select count(*) from watched_users`) // all of whom were told
+	restore()
+	w.flip(users, 30)
+	w.run("sweep") // which halts, and goes on with other content
+	w.exec(`create table list as table watched_users`)
+	w.exec(`truncate watched_users`)
+
+	before := w.fingerprint()
+	dry, _ := w.adopt(0, "--dry-run")
+	if dry.Known != int64(list) || dry.Unlisted != dry.Known {
+		t.Errorf("dry run: %+v, want none of %d users on the watchlist", dry, list)
+	}
+	report, p := w.adopt(1)
+	if report.Adopted || report.Unlisted != int64(list) || !strings.Contains(p.said(), "fill watched_users first") {
+		t.Errorf("refused with %+v, want the watchlist named", report)
+	}
+	if w.fingerprint() != before {
+		t.Error("the database is another after a refusal")
+	}
+
+	w.exec(`insert into watched_users select * from list`)
+	dry, _ = w.adopt(0, "--dry-run")
+	if dry.Unlisted != 10 || dry.mostRemoved() {
+		t.Errorf("dry run: %+v, want the 10 who came after the backup not on the watchlist", dry)
+	}
+	w.exec(`truncate watched_users`)
+	if report, _ = w.adopt(0, "--accept-removals"); !report.Adopted || report.Watched != report.Known || report.Unlisted != report.Known {
+		t.Errorf("adopted: %+v, want all users reported as not on the watchlist", report)
+	}
+	w.exec(`insert into watched_users select * from list`)
+	told := len(w.events(0))
+	w.run("sweep")
+	removed := 0
+	for _, e := range w.events(told) {
+		if e.To == presence.Unknown {
+			removed++
+		}
+	}
+	if removed != 10 {
+		t.Errorf("%d users were told as removed, want the 10 that the report named", removed)
+	}
+	w.audit()
+}
+
 // What an adoption cannot mend is refused, and the mend named.
 func TestAdoptRefuses(t *testing.T) {
 	t.Parallel()

@@ -1,23 +1,18 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/internal/zimsim"
-	"github.com/zim-presence/poller/presence"
 )
 
 // permissions returns what the operations manual shows under Permissions: the blocks of SQL, and the NATS server's
@@ -94,7 +89,7 @@ func TestLeastPermissions(t *testing.T) {
 	statements(t, as(db, "root", "presence"), sql[1])
 	owner, daemonDSN := as(db, "poller_owner", "presence"), as(db, "poller", "presence")
 
-	// Beside the two users of the manual there is one for the test, which looks on.
+	// Beside the users of the manual there is one for the test, which looks on.
 	server := localtest.NATSConfigured(t, strings.Replace(config, "users: [", "users: [ { user: admin, password: secret },", 1))
 	// Nothing here waits for a lease to expire.
 	w := newWorldOn(t, owner, "POLLER_HTTP_LISTEN=127.0.0.1:0", "POLLER_LEASE_TTL=5m")
@@ -134,6 +129,15 @@ func TestLeastPermissions(t *testing.T) {
 	w.audit()
 	// An empty database adopts what was told: by hand, as the tables' owner, with the poller's user at NATS.
 	w.exec(`truncate apps, user_states, transitions, snapshots, relay_cursors`)
+	epoch := w.count(`select coalesce(sum(epoch), 0) from apps`)
+	for _, args := range [][]string{{"--dry-run"}, nil} {
+		if _, p := w.adopt(1, args...); !strings.Contains(p.said(), "delete on transitions") || !strings.Contains(p.said(), "the role that owns the tables") {
+			t.Errorf("poller adopt %v as the daemon's role does not name the remedy", args)
+		}
+	}
+	if now := w.count(`select coalesce(sum(epoch), 0) from apps`); now != epoch {
+		t.Errorf("the lease was taken: epoch %d, want %d", now, epoch)
+	}
 	w.env = append(w.env, "POLLER_DATABASE_URL="+owner)
 	w.adopt(0)
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN)
@@ -142,26 +146,12 @@ func TestLeastPermissions(t *testing.T) {
 
 	w.refusedInPostgres(db)
 	w.refusedInNATS(connectAs(t, server, "reader"), connectAs(t, server, "poller"))
+	w.mends(connectAs(t, server, "admin"), connectAs(t, server, "operator"))
 	for line := range strings.SplitSeq(first.said()+"\n"+daemon.said(), "\n") {
 		if strings.Contains(line, "ermission") {
 			t.Errorf("a permission is missing: %s", line)
 		}
 	}
-}
-
-// connectAs is a connection that keeps what the server says against it.
-func connectAs(t *testing.T, server *localtest.ConfiguredNATS, user string) jetstream.JetStream {
-	t.Helper()
-	nc, err := nats.Connect("nats://"+user+":secret@"+server.Addr(), nats.MaxReconnects(-1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
 }
 
 // refusedInPostgres tries what a program that was taken over might.
@@ -198,104 +188,5 @@ func (w *world) refusedInPostgres(db *localtest.TCPPostgres) {
 		if _, err := conn.Exec(t.Context(), "select ensure_partitions("+ahead+")"); err == nil {
 			t.Errorf("ensure_partitions(%s) is no error", ahead)
 		}
-	}
-}
-
-// refusedInNATS reads as a subscriber does, and tries what one must not, and what the poller itself need not.
-func (w *world) refusedInNATS(reader, poller jetstream.JetStream) {
-	t := w.t.(*testing.T)
-	app := strconv.Itoa(worldApp)
-	event, bucket := "PRESENCE_"+app, "KV_presence_"+app
-	before := w.state(reader, event) + w.state(reader, bucket)
-	w.readsAll(reader)
-	subjects := []string{
-		"$JS.API.STREAM.DELETE." + event, "$JS.API.STREAM.PURGE." + event, "$JS.API.STREAM.UPDATE." + event, "$JS.API.STREAM.MSG.DELETE." + event,
-		"$JS.API.STREAM.DELETE." + bucket, "$JS.API.STREAM.PURGE." + bucket, "$JS.API.STREAM.UPDATE." + bucket, "$JS.API.STREAM.MSG.DELETE." + bucket,
-		"$JS.API.STREAM.SNAPSHOT." + event, "$JS.API.STREAM.RESTORE." + event, "$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.LIST",
-		"$JS.API.CONSUMER.DELETE." + event + ".x", "$JS.API.CONSUMER.LIST." + event, "$KV.presence_" + app + ".alice", "presence.v1.1.online.alice",
-	}
-	for user, js := range map[string]jetstream.JetStream{"reader": reader, "poller": poller} {
-		tries := subjects
-		if user == "reader" {
-			tries = append([]string{presence.Subject(worldApp, presence.KindOnline, "mallory"), "$JS.API.STREAM.CREATE." + event}, subjects...)
-		}
-		for _, subject := range tries {
-			w.denied(user, js.Conn(), subject)
-		}
-	}
-	// A consumer may deliver where its maker has no right to publish; not into the stream.
-	deliver := presence.Subject(worldApp, presence.KindOnline, "mallory")
-	for _, stream := range []string{event, bucket} {
-		_, _ = reader.Conn().Request("$JS.API.CONSUMER.CREATE."+stream+".spy",
-			[]byte(`{"stream_name":"`+stream+`","config":{"name":"spy","deliver_subject":"`+deliver+`","ack_policy":"none"}}`), 5*time.Second)
-	}
-	if after := w.state(reader, event) + w.state(reader, bucket); after != before {
-		t.Errorf("the streams stood at %s, and now at %s", before, after)
-	}
-}
-
-// denied publishes and waits for the server's refusal.
-func (w *world) denied(user string, nc *nats.Conn, subject string) {
-	w.t.Helper()
-	if err := nc.Publish(subject, []byte("{}")); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := nc.Flush(); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := nc.LastError(); err == nil || !strings.Contains(err.Error(), `"`+subject+`"`) {
-		w.t.Errorf("%s publishes on %s: %v, want a refusal", user, subject, err)
-	}
-}
-
-func (w *world) state(js jetstream.JetStream, stream string) string {
-	w.t.Helper()
-	s, err := js.Stream(context.Background(), stream)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	state := s.CachedInfo().State
-	return strconv.FormatUint(state.Msgs, 10) + " up to " + strconv.FormatUint(state.LastSeq, 10) + ";"
-}
-
-// readsAll reads in the ways that the manual and the clients know: the stream with a consumer that acknowledges, the
-// bucket as a stream, as a bucket, and watched.
-func (w *world) readsAll(js jetstream.JetStream) {
-	w.t.Helper()
-	ctx, app := context.Background(), strconv.Itoa(worldApp)
-	durable, err := js.CreateOrUpdateConsumer(ctx, "PRESENCE_"+app, jetstream.ConsumerConfig{Durable: "billing", FilterSubject: "presence.v1." + app + ".offline.*"})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	msg, err := durable.Next()
-	if err == nil {
-		err = msg.DoubleAck(ctx)
-	}
-	if err != nil {
-		w.t.Errorf("a consumer that acknowledges: %v", err)
-	}
-	bucket, err := js.OrderedConsumer(ctx, "KV_presence_"+app, jetstream.OrderedConsumerConfig{})
-	if err == nil {
-		msg, err = bucket.Next()
-	}
-	if err != nil || !strings.HasPrefix(msg.Headers().Get("Nats-Stream-Source"), "PRESENCE_"+app+" ") {
-		w.t.Errorf("the bucket as a stream: %v, %v", msg, err)
-	}
-	kv, err := js.KeyValue(ctx, "presence_"+app)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	watch, err := kv.WatchAll(ctx)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = watch.Stop() }()
-	select {
-	case entry := <-watch.Updates():
-		if _, err := kv.Get(ctx, entry.Key()); err != nil {
-			w.t.Errorf("the bucket's key %s: %v", entry.Key(), err)
-		}
-	case <-time.After(patience):
-		w.t.Error("the bucket cannot be watched")
 	}
 }

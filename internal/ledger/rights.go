@@ -1,0 +1,40 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+)
+
+// adoptRightsSQL names what is missing of what an adoption does: it rewrites
+// the ledger, and sorts the events in a temporary table.
+const adoptRightsSQL = `
+select current_user, coalesce(string_agg(missing, ', '), '')
+  from (select r.privilege || ' on ' || r.name
+          from (values ('transitions', 'select'), ('transitions', 'insert'), ('transitions', 'delete'),
+                       ('user_states', 'select'), ('user_states', 'insert'), ('user_states', 'update'),
+                       ('snapshots', 'select'), ('snapshots', 'delete'),
+                       ('apps', 'select'), ('apps', 'insert'), ('apps', 'update'),
+                       ('relay_cursors', 'select'), ('relay_cursors', 'insert'), ('relay_cursors', 'update'),
+                       ('watched_users', 'select')) r (name, privilege)
+         where not has_table_privilege(r.name, r.privilege)
+         union all
+        select 'execute on function ensure_partitions'
+         where not has_function_privilege('ensure_partitions(integer)', 'execute')
+         union all
+        select 'temporary on database ' || current_database()
+         where not has_database_privilege(current_database(), 'temporary')) m (missing)`
+
+// MayAdopt tells whether the role of this connection may do all that an adoption
+// does; the error of one that may not names what is missing. It writes nothing.
+func (l *Ledger) MayAdopt(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	var role, missing string
+	if err := l.pool.QueryRow(ctx, adoptRightsSQL).Scan(&role, &missing); err != nil {
+		return fmt.Errorf("look what the role may do to app %d: %w", l.app, err)
+	}
+	if missing != "" {
+		return fmt.Errorf("adopt app %d: role %s has no permission to %s: run it with the DSN of the role that owns the tables", l.app, role, missing)
+	}
+	return nil
+}
