@@ -143,8 +143,12 @@ func (a *app) win(ctx context.Context) (*ledger.Lease, error) {
 			return nil, context.Cause(ctx)
 		}
 		a.waiting(err)
-		if why := err.Error(); why != said {
-			a.log.Warn().Err(err).Msg("the lease could not be taken")
+		why, level := err.Error(), zerolog.WarnLevel
+		if held := (*ledger.HeldError)(nil); errors.As(err, &held) {
+			why, level = held.Owner, zerolog.InfoLevel // as it should be
+		}
+		if why != said {
+			a.log.WithLevel(level).Err(err).Msg("the lease could not be taken")
 			said = why
 		}
 	}

@@ -82,7 +82,11 @@ func (l *loading) refuseBoth() {
 		{"zim.server_secret_file", z.ServerSecretFile != ""},
 	} {
 		if form.given {
-			l.wrong(form.name, "given beside apps: list the app there, or leave apps out")
+			advice := ""
+			if l.cfg.origins[form.name].Env != "" {
+				advice = ", or unset the variable"
+			}
+			l.wrong(form.name, "given beside apps: list the app there, or leave apps out%s", advice)
 		}
 	}
 }
