@@ -73,21 +73,21 @@ func (a account) own(dir string) error {
 // reachable refuses a directory that is yet to be made where the account could not pass through what is above it, so
 // that nothing of the attempt is left behind. In one that is there something may run.
 func reachable(dir string) error {
+	above := dir
+	for missing := true; missing; {
+		_, err := os.Stat(above)
+		if missing = errors.Is(err, fs.ErrNotExist); missing {
+			above = filepath.Dir(above)
+		}
+	}
+	if above == dir {
+		return nil
+	}
 	a, err := accountFor(dir)
 	if err != nil {
-		return nil // the one who needs it says so
+		return err
 	}
-	for {
-		_, err := os.Lstat(dir)
-		parent := filepath.Dir(dir)
-		if !errors.Is(err, fs.ErrNotExist) || parent == dir {
-			return nil
-		}
-		if _, err := os.Stat(parent); err == nil {
-			return a.reaches(parent)
-		}
-		dir = parent
-	}
+	return a.reaches(above)
 }
 
 // reaches says whether the account may pass through dir and everything above it.
