@@ -126,9 +126,12 @@ func throw(p *localtest.Proxy, do string) error {
 // forEver is the owner of what ends with the process.
 type forEver struct{ testing.TB }
 
-func (forEver) Helper()        {}
-func (forEver) Cleanup(func()) {}
-func (forEver) Fatalf(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, format+"\n", args...)
+func (forEver) Helper()                             {}
+func (forEver) Cleanup(func())                      {}
+func (forEver) Context() context.Context            { return context.Background() }
+func (forEver) Logf(format string, args ...any)     { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func (e forEver) Errorf(format string, args ...any) { e.Fatalf(format, args...) }
+func (e forEver) Fatalf(format string, args ...any) {
+	e.Logf(format, args...)
 	os.Exit(1)
 }
