@@ -27,10 +27,13 @@ var house = map[string][]string{
 	"cmd/poller": {"*"},
 	"migrations": {},
 
-	"presence": {},
+	// What other programs import.
+	"presence":        {},
+	"presence/follow": {"presence"},
 
 	// What is pure.
 	"internal/diff":   {"presence"},
+	"internal/past":   {"presence"},
 	"internal/budget": {},
 	"internal/share":  {},
 
@@ -41,8 +44,9 @@ var house = map[string][]string{
 	"internal/stream":    {"presence"},
 
 	// Corridors: they declare what they need of the doors.
-	"internal/poll":  {"presence", "internal/diff"},
-	"internal/relay": {"presence"},
+	"internal/poll":   {"presence", "internal/diff"},
+	"internal/relay":  {"presence"},
+	"internal/replay": {"presence", "internal/past"},
 
 	"internal/status": {"presence"},
 	"internal/audit":  {"presence"},

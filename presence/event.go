@@ -44,7 +44,8 @@ func (e *Event) ID() string {
 	return strconv.FormatUint(uint64(e.AppID), 10) + "-" + e.Log + "-" + strconv.FormatInt(e.Seq, 10)
 }
 
-// Subject returns the NATS subject of the live event.
+// Subject returns the NATS subject of the live event. That of an erased one ends
+// with [ErasedToken].
 func (e *Event) Subject() string { return Subject(e.AppID, e.Kind, e.User.ID) }
 
 // Data returns the CloudEvents 1.0 structured JSON of the event in its own
@@ -54,10 +55,18 @@ func (e *Event) Data() ([]byte, error) {
 	if e.Encoding != EncodingV1 {
 		return nil, fmt.Errorf("event %s: encoding %d is not known to this version", e.ID(), e.Encoding)
 	}
-	if e.Kind < KindOnline || e.Kind > KindRemoved || e.From > Online || e.To > Online || e.Detail > NoSession {
+	if e.Kind < KindOnline || e.Kind > lastKind || e.From > Online || e.To > Online || e.Detail > NoSession {
 		return nil, fmt.Errorf("event %s: no such change: %s from %s to %s %s", e.ID(), e.Kind, e.From, e.To, e.Detail)
 	}
+	if e.Kind == KindErased && !e.nameless() {
+		return nil, fmt.Errorf("event %s: erased, and still tells of somebody", e.ID())
+	}
 	return e.appendV1(make([]byte, 0, 512)), nil
+}
+
+// nameless tells whether an event says nothing of anybody, as an erased one does.
+func (e *Event) nameless() bool {
+	return e.User.ID == "" && e.From == Unknown && e.To == Unknown && e.Detail == NoDetail && e.After.IsZero() && e.PrevSeq == 0
 }
 
 // appendV1 writes the bytes by hand: no library's change of mind about escapes
@@ -69,9 +78,13 @@ func (e *Event) appendV1(b []byte) []byte {
 	b = append(b, e.ID()...)
 	b = append(b, `","source":"/zim/`...)
 	b = append(b, app...)
-	b = append(b, `","type":"`+EventType+`","subject":`...)
-	b = appendJSONString(b, e.User.ID)
-	b = append(b, `,"time":"`...)
+	b = append(b, `","type":"`+EventType+`",`...)
+	if e.Kind != KindErased { // CloudEvents allows no empty subject
+		b = append(b, `"subject":`...)
+		b = appendJSONString(b, e.User.ID)
+		b = append(b, ',')
+	}
+	b = append(b, `"time":"`...)
 	b = append(b, observed...)
 	b = append(b, `","datacontenttype":"application/json","data":{"app_id":`...)
 	b = append(b, app...)
@@ -151,6 +164,9 @@ func ParseEvent(data []byte) (Event, error) {
 	}
 	if e.Kind == 0 || e.Seq < 1 || e.ObservedAt.IsZero() || !tellable(e.ObservedAt) || !tellable(e.After) {
 		return Event{}, fmt.Errorf("read event %q: no kind, no number or no time that an event can have", w.ID)
+	}
+	if e.Kind == KindErased && !e.nameless() {
+		return Event{}, fmt.Errorf("read event %q: erased, and still tells of somebody", w.ID)
 	}
 	return e, nil
 }

@@ -14,6 +14,12 @@ const (
 	KindBaseline
 	// KindRemoved: the user left the watchlist; no transition.
 	KindRemoved
+	// KindErased stands in the place of an event that was erased on somebody's
+	// request: its number, and nothing of whom or what it told. No transition. It
+	// leads from unknown to unknown, of the user "", in nobody's chain.
+	KindErased
+
+	lastKind = KindErased
 )
 
 // String returns the word used in subjects, events and SQL.
@@ -27,13 +33,15 @@ func (k Kind) String() string {
 		return "baseline"
 	case KindRemoved:
 		return "removed"
+	case KindErased:
+		return "erased"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
 // ParseKind is the inverse of [Kind.String].
 func ParseKind(word string) (Kind, error) {
-	for k := KindOnline; k <= KindRemoved; k++ {
+	for k := KindOnline; k <= lastKind; k++ {
 		if k.String() == word {
 			return k, nil
 		}
@@ -43,7 +51,7 @@ func ParseKind(word string) (Kind, error) {
 
 // MarshalText encodes the kind as its word; a value that is none is an error.
 func (k Kind) MarshalText() ([]byte, error) {
-	if k < KindOnline || k > KindRemoved {
+	if k < KindOnline || k > lastKind {
 		return nil, fmt.Errorf("no such kind: %d", uint8(k))
 	}
 	return []byte(k.String()), nil
@@ -56,7 +64,8 @@ func (k *Kind) UnmarshalText(text []byte) (err error) {
 }
 
 // KindOf tells what a change between two statuses is. A change to the same
-// status is none: ok is false.
+// status is none: ok is false. It never returns [KindErased], which tells no
+// change.
 func KindOf(from, to Status) (kind Kind, ok bool) {
 	switch {
 	case from == to:

@@ -26,11 +26,15 @@ func TestEventBytesOfVersion1(t *testing.T) {
 	baseline.Kind, baseline.From, baseline.To = KindBaseline, Unknown, Offline
 	baseline.Detail, baseline.After, baseline.PrevSeq = NoSession, time.Time{}, 0
 	baseline.User.ID = `a.b>c "<&>\` + "\x01"
+	erased := Event{AppID: 1234567890, Log: "7f3a90c2", Encoding: EncodingV1, Transition: Transition{
+		Seq: 41, Kind: KindErased, ObservedAt: sample().ObservedAt, Sweep: 881,
+	}}
 	for _, c := range []struct {
 		name  string
 		event Event
 		want  string
 	}{
+		{"erased", erased, `{"specversion":"1.0","id":"1234567890-7f3a90c2-41","source":"/zim/1234567890","type":"presence.transition.v1","time":"2026-11-22T18:43:36.120114Z","datacontenttype":"application/json","data":{"app_id":1234567890,"user_id":"","kind":"erased","from":"unknown","to":"unknown","detail":"","observed_at":"2026-11-22T18:43:36.120114Z","after":null,"seq":41,"prev_seq":0,"sweep":881}}`},
 		{"transition", sample(), `{"specversion":"1.0","id":"1234567890-7f3a90c2-41","source":"/zim/1234567890","type":"presence.transition.v1","subject":"alice","time":"2026-11-22T18:43:36.120114Z","datacontenttype":"application/json","data":{"app_id":1234567890,"user_id":"alice","kind":"online","from":"offline","to":"online","detail":"","observed_at":"2026-11-22T18:43:36.120114Z","after":"2026-11-22T18:42:36.107920Z","seq":41,"prev_seq":17,"sweep":881}}`},
 		{"baseline", baseline, `{"specversion":"1.0","id":"1234567890-7f3a90c2-41","source":"/zim/1234567890","type":"presence.transition.v1","subject":"a.b>c \"<&>\\\u0001","time":"2026-11-22T18:43:36.120114Z","datacontenttype":"application/json","data":{"app_id":1234567890,"user_id":"a.b>c \"<&>\\\u0001","kind":"baseline","from":"unknown","to":"offline","detail":"no_session","observed_at":"2026-11-22T18:43:36.120114Z","after":null,"seq":41,"prev_seq":0,"sweep":881}}`},
 	} {
@@ -53,6 +57,7 @@ func TestEventRefusesWhatItCannotTell(t *testing.T) {
 		"kind":     func(e *Event) { e.Kind = 0 },
 		"status":   func(e *Event) { e.To = 9 },
 		"detail":   func(e *Event) { e.Detail = 9 },
+		"erased":   func(e *Event) { e.Kind = KindErased },
 	} {
 		e := sample()
 		mutate(&e)
@@ -109,6 +114,7 @@ func TestParseEventRefuses(t *testing.T) {
 		"another seq":   strings.Replace(string(good), `"seq":41`, `"seq":42`, 1),
 		"a short id":    strings.Replace(string(good), "1234567890-7f3a90c2-41", "41", 1),
 		"a strange one": strings.Replace(string(good), `"kind":"online"`, `"kind":"stale?"`, 1),
+		"erased whole":  strings.Replace(string(good), `"kind":"online"`, `"kind":"erased"`, 1),
 		"no kind":       strings.Replace(string(good), `"kind":"online"`, `"sort":"online"`, 1),
 		"no time":       strings.Replace(string(good), `"observed_at"`, `"seen_at"`, 1),
 		"no number":     strings.NewReplacer(`"seq":41`, `"seq":0`, `-41"`, `-0"`).Replace(string(good)),
@@ -136,6 +142,9 @@ func TestUserTokens(t *testing.T) {
 		}
 	}
 	if got, want := Subject(7, KindOffline, "a.b"), "presence.v1.7.offline.a=2Eb"; got != want {
+		t.Errorf("Subject = %q, want %q", got, want)
+	}
+	if got, want := Subject(7, KindErased, ""), "presence.v1.7.erased.="; got != want {
 		t.Errorf("Subject = %q, want %q", got, want)
 	}
 }
@@ -198,7 +207,7 @@ func TestWordsAreReadBack(t *testing.T) {
 			t.Errorf("ParseDetail(%q) = %v, %v", d, got, err)
 		}
 	}
-	for k := KindOnline; k <= KindRemoved; k++ {
+	for k := KindOnline; k <= lastKind; k++ {
 		if got, err := ParseKind(k.String()); err != nil || got != k {
 			t.Errorf("ParseKind(%q) = %v, %v", k, got, err)
 		}

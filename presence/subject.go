@@ -9,10 +9,19 @@ import (
 // SubjectRoot is the first two tokens of the subject of every live event.
 const SubjectRoot = "presence.v1"
 
+// ErasedToken stands in the place of the user in the subject of an event of
+// [KindErased]. It is nobody's: no id is encoded so.
+const ErasedToken = "="
+
 // Subject returns the NATS subject of an event:
-// presence.v1.<app_id>.<kind>.<user>, the user as [EncodeUser] writes it.
+// presence.v1.<app_id>.<kind>.<user>, the user as [EncodeUser] writes it, or
+// [ErasedToken] where the kind is [KindErased].
 func Subject(appID uint32, kind Kind, userID string) string {
-	return SubjectRoot + "." + strconv.FormatUint(uint64(appID), 10) + "." + kind.String() + "." + EncodeUser(userID)
+	token := EncodeUser(userID)
+	if kind == KindErased {
+		token = ErasedToken
+	}
+	return SubjectRoot + "." + strconv.FormatUint(uint64(appID), 10) + "." + kind.String() + "." + token
 }
 
 // EncodeUser writes a user id as one token of a subject, which is also a legal

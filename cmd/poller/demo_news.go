@@ -43,11 +43,11 @@ type budgetNews struct {
 
 // toldNews is what the subscriber has heard.
 type toldNews struct {
-	Events          [presence.KindRemoved + 1]int // by kind
-	Online, Offline int                           // users, as the events say
-	Seq             int64                         // the newest heard
-	Recorded        int64                         // the newest in the ledger, as of lately
-	Delay           time.Duration                 // from the answer to the subscriber, of the newest
+	Events          [presence.KindErased + 1]int // by kind
+	Online, Offline int                          // users, as the events say
+	Seq             int64                        // the newest heard
+	Recorded        int64                        // the newest in the ledger, as of lately
+	Delay           time.Duration                // from the answer to the subscriber, of the newest
 }
 
 // Lag is how many events the subscriber has yet to hear.
