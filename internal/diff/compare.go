@@ -19,12 +19,29 @@ func (m *Memory) Observe(a presence.Answer, sweep int64) {
 		if kind, changed := presence.KindOf(r.status, o.Status); changed {
 			m.note(r, kind, o.Status, o.Detail, a.At, sweep)
 			m.put(r, presence.State{Since: a.At, ObservedAt: a.At, AskedAt: a.AskedAt, Watched: true})
+		} else if r.again {
+			r.status = presence.Unknown // so far as whoever hears of it is concerned
+			m.note(r, presence.KindBaseline, o.Status, o.Detail, a.At, sweep)
+			m.put(r, presence.State{ObservedAt: a.At, AskedAt: a.AskedAt, Watched: true})
 		} else if r.detail != o.Detail {
 			r.detail = o.Detail
 			m.put(r, presence.State{ObservedAt: a.At, AskedAt: a.AskedAt, Watched: true})
 		}
 		r.seen = asked
 	}
+}
+
+// TellAgain has the next observation of a user told as a baseline when nothing
+// else is to be told of it: what was told is not where it can be read any more.
+// Since when the user is so stays as it was. It tells whether the user is known;
+// who was never answered is told anyway.
+func (m *Memory) TellAgain(id string) bool {
+	r := m.find(id)
+	if r == nil || r.status == presence.Unknown {
+		return false
+	}
+	r.again = true
+	return true
 }
 
 // remove tells that the user of r has left the watchlist, if anything was ever
@@ -52,7 +69,7 @@ func (m *Memory) note(r *record, kind presence.Kind, to presence.Status, detail 
 		t.After = earlier(time.UnixMicro(r.seen).UTC(), at)
 	}
 	m.pending = append(m.pending, t)
-	r.seq, r.status, r.detail = t.Seq, to, detail
+	r.seq, r.status, r.detail, r.again = t.Seq, to, detail, false
 }
 
 // put notes the state that r has come to; s brings what r does not hold.

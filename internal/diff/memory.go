@@ -50,6 +50,7 @@ type record struct {
 	status presence.Status
 	detail presence.Detail
 	mark   uint8
+	again  bool // see TellAgain
 }
 
 // New returns an empty memory of an app whose newest event is lastSeq.

@@ -441,3 +441,47 @@ func BenchmarkObserveUnchanged(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n)/100, "ns/user")
 }
+
+// Who is to be told of again gets a baseline, behind the event before and since
+// when it was; a change is told as what it is.
+func TestTellAgain(t *testing.T) {
+	const sweep = 7
+	asked := at(1).Add(-250 * time.Millisecond)
+	m := New(10)
+	for no := uint32(1); no <= 3; no++ {
+		m.Add(presence.State{User: user(no), Watched: true, Status: presence.Online, LastSeq: int64(no)}, at(0))
+	}
+	m.Add(presence.State{User: user(4), Watched: true}, time.Time{})
+	for no, want := range map[uint32]bool{1: true, 2: true, 4: false, 5: false} {
+		if got := m.TellAgain(user(no).ID); got != want {
+			t.Errorf("TellAgain of user %d = %v, want %v", no, got, want)
+		}
+	}
+	m.Observe(answered(1,
+		presence.Observation{User: user(1), Status: presence.Online},
+		presence.Observation{User: user(2), Status: presence.Offline, Detail: presence.Timeout},
+		presence.Observation{User: user(3), Status: presence.Online}), sweep)
+	want := []presence.Transition{
+		{Seq: 11, PrevSeq: 1, User: user(1), Kind: presence.KindBaseline, From: presence.Unknown, To: presence.Online, ObservedAt: at(1), Sweep: sweep},
+		{
+			Seq: 12, PrevSeq: 2, User: user(2), Kind: presence.KindOffline, From: presence.Online, To: presence.Offline, Detail: presence.Timeout,
+			After: at(0), ObservedAt: at(1), Sweep: sweep,
+		},
+	}
+	changes := m.Take()
+	if diff := cmp.Diff(want, changes.Transitions); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	slices.SortFunc(changes.States, func(a, b presence.State) int { return int(a.User.No) - int(b.User.No) })
+	again := presence.State{User: user(1), Watched: true, Status: presence.Online, ObservedAt: at(1), AskedAt: asked, LastSeq: 11}
+	if len(changes.States) != 2 {
+		t.Fatalf("%d states, want 2", len(changes.States))
+	}
+	if diff := cmp.Diff(again, changes.States[0]); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+	m.Observe(answered(2, presence.Observation{User: user(1), Status: presence.Online}, presence.Observation{User: user(2), Status: presence.Offline, Detail: presence.Timeout}), sweep+1)
+	if more := m.Take(); !more.Empty() {
+		t.Errorf("told once more: %+v", more)
+	}
+}

@@ -84,6 +84,10 @@ type Recorder struct {
 	// never during one, and not before the first.
 	Leave <-chan struct{}
 
+	// Again returns whom to tell of once more, as far as the next answer brings no
+	// change, and is asked at the beginning of each sweep. Nil: nobody.
+	Again func() []string
+
 	// Committed is called after each commit, Listed when a sweep knows whom it
 	// asks about, Progress with each answer, Ended after each sweep, also one
 	// that failed, and Skipped with due times that were.

@@ -87,6 +87,11 @@ func (s *sweep) list(ctx context.Context) error {
 	} else {
 		s.report.Removed = s.Memory.EndWatchlist(presence.Instant(time.Now()), s.report.Sweep)
 	}
+	if s.Again != nil {
+		for _, id := range s.Again() {
+			s.Memory.TellAgain(id)
+		}
+	}
 	s.report.Watched, s.report.Listed = s.Memory.Len(), listed
 	if s.Recorder.Listed != nil {
 		s.Recorder.Listed(s.report)
