@@ -16,9 +16,9 @@ type ack struct {
 	Duplicate bool                `json:"duplicate"`
 }
 
-// judge returns nil if m says that the event was stored as number want of the
-// event stream, just now.
-func (s *Stream) judge(m *nats.Msg, want uint64) error {
+// judge returns nil if m says that a message was stored as number want of the
+// stream of that name, just now.
+func judge(m *nats.Msg, name string, want uint64) error {
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		return surprise(nats.ErrNoResponders)
 	}
@@ -29,8 +29,8 @@ func (s *Stream) judge(m *nats.Msg, want uint64) error {
 	switch {
 	case a.Error != nil:
 		return apiFault(a.Error)
-	case a.Stream != s.name():
-		return fmt.Errorf("%w: %q stored the event", ErrAltered, a.Stream)
+	case a.Stream != name:
+		return fmt.Errorf("%w: %q stored the message", ErrAltered, a.Stream)
 	case a.Duplicate:
 		return surprise(fmt.Errorf("%w: it was stored as %d", ErrDuplicate, a.Sequence))
 	case a.Sequence != want:

@@ -58,7 +58,7 @@ func FuzzJudge(f *testing.F) {
 	}
 	s := &Stream{cfg: Config{AppID: testApp}}
 	f.Fuzz(func(t *testing.T, answer []byte, status string, want uint64) {
-		err := s.judge(&nats.Msg{Data: answer, Header: nats.Header{"Status": {status}}}, want)
+		err := judge(&nats.Msg{Data: answer, Header: nats.Header{"Status": {status}}}, s.name(), want)
 		if err != nil {
 			if err.Error() == "" {
 				t.Errorf("%q: an error without a word", answer)
