@@ -23,6 +23,7 @@
 //   - A commit is one statement, hence one transaction. When it answers with an
 //     error its outcome is unknown: the caller drops what it has in memory,
 //     wins the lease again, and loads the state again.
+//   - [Past] writes nothing, and passes over no hole in silence.
 package ledger
 
 import (
