@@ -140,6 +140,14 @@ func appendJSONString(b []byte, s string) []byte {
 // event without a kind, a number or a time, or an id that contradicts the data
 // is an error. User.No is not part of an event and stays 0.
 func ParseEvent(data []byte) (Event, error) {
+	if e, ok := parseCanonical(data); ok {
+		return e, nil
+	}
+	return parseJSON(data)
+}
+
+// parseJSON is ParseEvent for bytes of any form.
+func parseJSON(data []byte) (Event, error) {
 	var w wireEvent
 	if err := json.Unmarshal(data, &w); err != nil {
 		return Event{}, fmt.Errorf("read event: %w", err)
