@@ -5,6 +5,11 @@ alter table apps add column pruned_until timestamptz not null default '-infinity
 comment on column apps.pruned_seq   is 'The newest event that retention has dropped, 0 for none: the rows of transitions begin behind it.';
 comment on column apps.pruned_until is 'What was recorded from here on is still there; -infinity while nothing was dropped.';
 
+alter table relay_cursors add column bucket_created timestamptz;
+alter table relay_cursors add column keys_purged_to timestamptz not null default '-infinity';
+comment on column relay_cursors.bucket_created is 'Creation time of the bucket that was last seen to have everybody whose status is known; null for none.';
+comment on column relay_cursors.keys_purged_to is 'The keys of users who were removed before have been purged from the bucket.';
+
 comment on column transitions.kind    is 'online, offline: real transitions. baseline: first answer about a newly watched user. removed: left the watchlist. erased: what stood here was erased on request; the number stands.';
 comment on column transitions.user_id is 'ZIM user id; empty where erased.';
 comment on column transitions.user_no is 'Number of the user, as in user_states; 0 where erased.';
@@ -20,6 +25,7 @@ create table replays (
     started_at timestamptz not null default now(),
     moved_at   timestamptz not null default now(),
     ended_at   timestamptz,
+    holder     text,
     primary key (app_id, name)
 ) with (fillfactor = 50);
 comment on table  replays            is 'One row a replay by name: what it tells again, and how far it is. One that is in progress holds back what retention would drop.';
@@ -28,11 +34,12 @@ comment on column replays.name       is 'As in its subjects; a replay is resumed
 comment on column replays.asked      is 'The choice that it was started with; the same name with another choice is refused.';
 comment on column replays.first_seq  is 'The first event of its range.';
 comment on column replays.last_seq   is 'The last event of its range, fixed when it was started.';
-comment on column replays.told_seq   is 'The event up to which it has come; first_seq - 1 at the start.';
+comment on column replays.told_seq   is 'The event up to which the ledger is no longer needed for it: before first_seq at the start.';
 comment on column replays.told       is 'Messages told so far, those of the state included.';
 comment on column replays.started_at is 'When it was first started.';
 comment on column replays.moved_at   is 'When it last came further.';
 comment on column replays.ended_at   is 'When it had told everything; null while in progress.';
+comment on column replays.holder     is 'Who tells it at the moment, or was killed over it; null for nobody.';
 
 create table erasures (
     app_id    bigint      not null,

@@ -37,3 +37,23 @@ type Cursor struct {
 	StreamCreated time.Time
 	RecordedAt    time.Time // of Seq in the ledger
 }
+
+// BucketNote is what the ledger remembers of the bucket. The zero value says that
+// nothing is known of it.
+type BucketNote struct {
+	// Whole is when the bucket was made that was last seen to have everybody whose
+	// status is known.
+	Whole time.Time
+	// PurgedTo: the keys of users who were removed before have been purged.
+	PurgedTo time.Time
+}
+
+// BucketState is how a bucket stands.
+type BucketState struct {
+	Created time.Time
+	Keys    int64
+	// Newest is its newest event, 0 for none.
+	Newest int64
+	// Drained tells that the event stream holds nothing that could yet be copied.
+	Drained bool
+}

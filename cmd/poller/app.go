@@ -36,6 +36,7 @@ type app struct {
 	woken    chan struct{} // after a commit
 	take     wish          // that the lease be gone for
 	leave    wish          // that the lease be given up between two sweeps
+	lost     lost          // whom the bucket lacks
 	metrics  *status.App
 	checks   *status.Checks
 	log      zerolog.Logger

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"iter"
+	"sync"
 	"sync/atomic"
 
 	"github.com/rs/zerolog"
@@ -42,6 +43,26 @@ type asker struct{ *zim.Client }
 func (a asker) Ask(ctx context.Context, users iter.Seq[presence.User], answers chan<- presence.Answer) (poll.Asked, error) {
 	asked, err := a.Client.Ask(ctx, users, answers)
 	return poll.Asked{Requests: asked.Requests, Invented: asked.Invented, Failure: asked.Failure}, err
+}
+
+// lost is who is missing in the bucket, from the one who finds it to the sweep
+// that tells them again.
+type lost struct {
+	mu  sync.Mutex
+	ids []string
+}
+
+func (l *lost) put(ids []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ids = ids
+}
+
+func (l *lost) take() (ids []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids, l.ids = l.ids, nil
+	return ids
 }
 
 // leaseholder is the lease under which the app's requests leave at the moment.

@@ -24,6 +24,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder 
 	return &poll.Recorder{
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
 		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop, Leave: a.leave,
+		Again:     a.lost.take,
 		Committed: a.committed,
 		Listed: func(r poll.Report) {
 			a.metrics.SweepStarted(r.Watched)
@@ -45,6 +46,11 @@ func (a *app) relay() *relay.Relay {
 		Behind: a.behind,
 		Health: func(err error) { a.checks.Set(a.check("stream"), err) },
 	}
+}
+
+// upkeep is what looks after the bucket.
+func (a *app) upkeep() *relay.Upkeep {
+	return &relay.Upkeep{Keys: a.stream, Notes: a.ledger, Users: a.ledger, Cursors: a.ledger, Lost: a.lost.put, Log: a.log}
 }
 
 func (a *app) attempted(t zim.Attempt) {

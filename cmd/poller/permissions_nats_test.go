@@ -38,14 +38,16 @@ func (w *world) refusedInNATS(reader, poller jetstream.JetStream) {
 	w.readsAll(reader)
 	subjects := []string{
 		"$JS.API.STREAM.DELETE." + event, "$JS.API.STREAM.PURGE." + event, "$JS.API.STREAM.UPDATE." + event, "$JS.API.STREAM.MSG.DELETE." + event,
-		"$JS.API.STREAM.DELETE." + bucket, "$JS.API.STREAM.PURGE." + bucket, "$JS.API.STREAM.UPDATE." + bucket, "$JS.API.STREAM.MSG.DELETE." + bucket,
+		"$JS.API.STREAM.DELETE." + bucket, "$JS.API.STREAM.UPDATE." + bucket, "$JS.API.STREAM.MSG.DELETE." + bucket,
 		"$JS.API.STREAM.SNAPSHOT." + event, "$JS.API.STREAM.RESTORE." + event, "$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.LIST",
 		"$JS.API.CONSUMER.DELETE." + event + ".x", "$JS.API.CONSUMER.LIST." + event, "$KV.presence_" + app + ".alice", "presence.v1.1.online.alice",
 	}
 	for user, js := range map[string]jetstream.JetStream{"reader": reader, "poller": poller} {
 		tries := subjects
 		if user == "reader" {
-			tries = append([]string{presence.Subject(worldApp, presence.KindOnline, "mallory"), "$JS.API.STREAM.CREATE." + event}, subjects...)
+			tries = append([]string{
+				presence.Subject(worldApp, presence.KindOnline, "mallory"), "$JS.API.STREAM.CREATE." + event, "$JS.API.STREAM.PURGE." + bucket,
+			}, subjects...)
 		}
 		for _, subject := range tries {
 			w.denied(user, js.Conn(), subject)

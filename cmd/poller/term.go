@@ -50,6 +50,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 	var relayed sync.WaitGroup
 	relayCtx, stopRelay := context.WithCancel(telling)
 	relayed.Go(func() { r.Run(relayCtx) })
+	relayed.Go(func() { a.upkeep().Run(relayCtx) })
 
 	recorder := a.recorder(lease, memory)
 	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return recorder.Overdue(now, overdueAfter) })
