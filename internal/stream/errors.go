@@ -84,9 +84,11 @@ const (
 	codeInsufficientResources     = 10023
 	codeMemoryResourcesExceeded   = 10028
 	codeNoMessageFound            = 10037
+	codeSequenceNotFound          = 10043
 	codeStorageResourcesExceeded  = 10047
 	codeStreamCreate              = 10049
 	codeMessageExceedsMaximum     = 10054
+	codeMsgDeleteFailed           = 10057
 	codeStreamNameInUse           = 10058
 	codeStreamNotFound            = 10059
 	codeStreamNotMatch            = 10060
@@ -97,6 +99,7 @@ const (
 	codeStoreFailed               = 10077
 	codeHeaderExceedsMaximum      = 10097
 	codeStreamSealed              = 10109
+	codePurgeFailed               = 10110
 	codeStreamOffline             = 10118
 	codeDuplicateInProcess        = 10158
 	codeWrongLastSequenceConstant = 10164
