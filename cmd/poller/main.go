@@ -25,6 +25,7 @@ type cli struct {
 
 	Run          runCmd          `cmd:"" help:"Poll on schedule and publish what changes: the daemon."`
 	Sweep        sweepCmd        `cmd:"" help:"Poll once now, publish what changed, and exit."`
+	State        stateCmd        `cmd:"" help:"Who was online at a time."`
 	Adopt        adoptCmd        `cmd:"" help:"Mend an app whose database was restored to a state older than its event stream."`
 	Demo         demoCmd         `cmd:"" help:"Show the whole program at work, with everything that it needs in one process."`
 	Watch        watchCmd        `cmd:"" help:"The watchlist."`

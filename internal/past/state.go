@@ -124,3 +124,15 @@ func (s *State) Clone() *State { return &State{online: s.online.Clone(), known: 
 func (s *State) Equal(other *State) bool {
 	return s.online.Equals(other.online) && s.known.Equals(other.known)
 }
+
+// Bitmaps returns the sets of who is online and who is known, as a snapshot
+// holds them.
+func (s *State) Bitmaps() (online, known []byte, err error) {
+	if online, err = s.online.ToBytes(); err != nil {
+		return nil, nil, fmt.Errorf("bitmap of users online: %w", err)
+	}
+	if known, err = s.known.ToBytes(); err != nil {
+		return nil, nil, fmt.Errorf("bitmap of users known: %w", err)
+	}
+	return online, known, nil
+}

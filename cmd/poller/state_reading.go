@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/past"
+	"github.com/zim-presence/poller/presence"
+)
+
+// reading is the state of an app at a time, and what it rests on.
+type reading struct {
+	app    uint32
+	at     time.Time
+	chosen []string // all, if empty
+	online bool     // only who is
+
+	extent  ledger.Extent
+	base    presence.Snapshot // Sweep is 0 where nothing was before the first event
+	next    presence.Snapshot // the one behind base; Sweep is 0 where there is none
+	last    int64             // the newest event that may be in the state
+	applied int               // events behind base
+	lost    int64             // events behind base that an adoption went on without
+	dropped bool              // by retention, the events behind base: it is the state as of its end
+
+	state   *past.State
+	names   roster
+	numbers map[string]uint32 // of the chosen
+	brought map[uint32]*cause
+	counts  stateCounts
+}
+
+// cause is the event behind a user's status.
+type cause struct {
+	seq   int64     // the user's newest
+	since time.Time // when the one was observed that brought the status; zero if that was before base
+}
+
+func newReading(app uint32, at time.Time, chosen []string, online bool) *reading {
+	return &reading{app: app, at: at, chosen: chosen, online: online, brought: map[uint32]*cause{}}
+}
+
+// read does it.
+func (r *reading) read(ctx context.Context, p *ledger.Past) error {
+	for _, step := range []func(context.Context, *ledger.Past) error{r.readBase, r.readNames, r.readEvents} {
+		if err := step(ctx, p); err != nil {
+			return err
+		}
+	}
+	r.count()
+	return nil
+}
+
+// readBase finds what the state is reckoned from, and how far.
+func (r *reading) readBase(ctx context.Context, p *ledger.Past) (err error) {
+	if r.extent, err = p.Extent(ctx); err != nil {
+		return err
+	}
+	var found, more bool
+	if r.base, found, err = p.SnapshotAt(ctx, r.at); err != nil {
+		return err
+	}
+	if r.next, more, err = p.SnapshotBehind(ctx, r.base.Sweep); err != nil {
+		return err
+	}
+	if r.last = r.extent.Newest; more {
+		r.last = r.next.Seq
+	}
+	if !found {
+		if earliest, there := r.earliest(); r.at.Before(earliest) || !there {
+			return r.refuse(earliest)
+		}
+		r.state = past.New()
+		return nil
+	}
+	r.dropped = r.extent.PrunedSeq > r.base.Seq && r.last > r.base.Seq
+	if r.state, err = past.Restore(&r.base); err != nil {
+		return fmt.Errorf("app %d: %w", r.app, err)
+	}
+	return nil
+}
+
+// earliest returns the first time at which there is a state, where no snapshot was finished by r.at: that of the first
+// event, if that is still there, or of the first snapshot.
+func (r *reading) earliest() (t time.Time, there bool) {
+	t = r.next.Finished
+	if r.extent.PrunedSeq == 0 && r.extent.First > 0 && (t.IsZero() || r.extent.FirstObserved.Before(t)) {
+		t = r.extent.FirstObserved
+	}
+	return t, !t.IsZero()
+}
+
+func (r *reading) refuse(earliest time.Time) error {
+	if earliest.IsZero() {
+		return fmt.Errorf("app %d: nothing is recorded that tells who was online", r.app)
+	}
+	return fmt.Errorf("app %d: nothing is recorded that tells who was online at %s: the earliest possible time is %s", r.app, rfc(r.at), rfc(earliest))
+}
+
+func (r *reading) readNames(ctx context.Context, p *ledger.Past) (err error) {
+	if len(r.chosen) == 0 {
+		return p.Names(ctx, r.names.put)
+	}
+	if r.numbers, err = p.NumbersOf(ctx, r.chosen); err != nil {
+		return err
+	}
+	for _, no := range r.numbers {
+		r.brought[no] = &cause{}
+	}
+	return nil
+}
+
+// readEvents applies what had been observed by then of what the next snapshot has and base has not.
+func (r *reading) readEvents(ctx context.Context, p *ledger.Past) error {
+	if r.dropped {
+		return nil
+	}
+	gaps, err := p.Gaps(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range gaps {
+		r.lost += max(0, min(g.Last, r.last)-max(g.First-1, r.base.Seq))
+	}
+	return p.Events(ctx, presence.Cursor{Seq: r.base.Seq}, r.last, func(events []presence.Event) error {
+		for i := range events {
+			if e := &events[i].Transition; e.Kind != presence.KindErased && !e.ObservedAt.After(r.at) {
+				r.apply(e)
+			}
+		}
+		return nil
+	})
+}
+
+func (r *reading) apply(t *presence.Transition) {
+	r.applied++
+	if o := r.brought[t.User.No]; o != nil {
+		if r.state.Status(t.User.No) != t.To { // who is told again has not changed
+			o.since = t.ObservedAt
+		}
+		o.seq = t.Seq
+	}
+	r.state.Apply(t)
+}
+
+// asOf is the moment up to which everybody had been asked about: the time that was asked for, or earlier where the
+// newest complete sweep, or what retention has left, ends before it. It is zero where no sweep had come to its end.
+func (r *reading) asOf() time.Time {
+	if r.dropped || r.next.Sweep == 0 || r.base.Sweep == 0 {
+		return r.base.Finished
+	}
+	return r.at
+}
