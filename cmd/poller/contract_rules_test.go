@@ -1,0 +1,315 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+// gone is the value of a field that is not there.
+type gone struct{}
+
+// with is a copy of a document in which one place has another value.
+func with(t *testing.T, doc any, at string, value any) any {
+	t.Helper()
+	steps := strings.Split(at, "/")[1:]
+	doc = clone(t, doc)
+	inner := doc
+	for _, step := range steps[:len(steps)-1] {
+		inner = inner.(map[string]any)[step]
+	}
+	last := steps[len(steps)-1]
+	if _, away := value.(gone); away {
+		delete(inner.(map[string]any), last)
+	} else {
+		inner.(map[string]any)[last] = value
+	}
+	return clone(t, doc)
+}
+
+// samples are messages of every sort, made by package presence.
+func samples(t *testing.T) map[string]message {
+	t.Helper()
+	at := time.Date(2026, 11, 22, 18, 43, 36, 120114000, time.UTC)
+	event := func(kind presence.Kind, from, to presence.Status, detail presence.Detail) presence.Event {
+		e := presence.Event{AppID: worldApp, Log: "7f3a90c2", Encoding: presence.EncodingV1, Transition: presence.Transition{
+			Seq: 41, PrevSeq: 17, User: presence.User{No: 5, ID: "a.b >"}, Kind: kind, From: from, To: to, Detail: detail,
+			After: at.Add(-time.Minute), ObservedAt: at, Sweep: 881,
+		}}
+		if from == presence.Unknown {
+			e.After = time.Time{}
+		}
+		return e
+	}
+	events := []presence.Event{
+		event(presence.KindOnline, presence.Offline, presence.Online, presence.NoDetail),
+		event(presence.KindOffline, presence.Online, presence.Offline, presence.Timeout),
+		event(presence.KindBaseline, presence.Unknown, presence.Offline, presence.NoSession),
+		event(presence.KindRemoved, presence.Online, presence.Unknown, presence.NoDetail),
+		event(presence.KindErased, presence.Unknown, presence.Unknown, presence.NoDetail),
+	}
+	events[4].User, events[4].PrevSeq = presence.User{}, 0
+	all := map[string]message{}
+	for _, e := range events {
+		data, err := e.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		live := message{"PRESENCE_4000000001", e.Subject(), map[string]any{
+			presence.HeaderID: e.ID(), presence.HeaderSeq: "41", presence.HeaderType: presence.ContentType,
+			"Nats-Expected-Stream": "PRESENCE_4000000001",
+		}, data}
+		all[e.Kind.String()] = live
+		kept := live
+		kept.stream, kept.subject = "KV_presence_4000000001", "$KV.presence_4000000001."+live.subject[strings.LastIndexByte(live.subject, '.')+1:]
+		kept.headers = maps.Clone(live.headers)
+		kept.headers["Nats-Stream-Source"] = "PRESENCE_4000000001 41 presence.v1.*.*.* $KV.presence_4000000001.{{wildcard(3)}}"
+		all["last "+e.Kind.String()] = kept
+	}
+	retell(t, all, events[0], at)
+	erased := presence.Erased{AppID: worldApp, Seqs: presence.SeqSetOf(7, 41, 42), ErasedAt: at}
+	data, err := erased.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all["erased events"] = message{"PRESENCE_CONTROL_4000000001", erased.Subject(), map[string]any{
+		presence.HeaderID: erased.ID(), presence.HeaderType: presence.ContentType,
+	}, data}
+	return all
+}
+
+// retell adds what a replay tells.
+func retell(t *testing.T, all map[string]message, e presence.Event, at time.Time) {
+	t.Helper()
+	state := presence.Standing{AppID: e.AppID, Log: e.Log, User: e.User, Status: presence.Online, Seq: 40, At: at}
+	net := presence.NetChange{
+		AppID: e.AppID, Log: e.Log, User: e.User, Kind: e.Kind, From: e.From, To: e.To, After: e.After, ObservedAt: e.ObservedAt, Sweeps: [2]int64{880, 940},
+	}
+	for name, again := range map[string]func(string, int64) (presence.Retold, error){"again": e.Again, "state": state.Again, "net": net.Again} {
+		r, err := again("audit-7", 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := message{"PRESENCE_REPLAY_4000000001_audit-7", r.Subject, map[string]any{
+			presence.HeaderID: r.MsgID(), presence.HeaderType: presence.ContentType, presence.HeaderReplay: "audit-7", presence.HeaderPosition: "3",
+		}, r.Data}
+		if r.Seq > 0 {
+			m.headers[presence.HeaderSeq] = "41"
+		}
+		all[name] = m
+	}
+}
+
+// both is the contract under both drafts, which have to judge alike.
+type both struct {
+	t     *testing.T
+	rules [2]contract
+}
+
+func readBoth(t *testing.T) both {
+	t.Helper()
+	return both{t, [2]contract{readContract(t, draft2020), readContract(t, draft7)}}
+}
+
+func (b both) judge(m message) error {
+	b.t.Helper()
+	newer, older := b.rules[0].judge(m), b.rules[1].judge(m)
+	if (newer == nil) != (older == nil) {
+		b.t.Errorf("%s %s: draft 2020-12 says %v, draft 7 says %v", m.subject, m.data, newer, older)
+	}
+	return newer
+}
+
+// What may be added within v1 does not make a message invalid.
+func TestContractLetsGrow(t *testing.T) {
+	t.Parallel()
+	b := readBoth(t)
+	for name, m := range samples(t) {
+		if err := b.judge(m); err != nil {
+			t.Errorf("%s: %s: %v", name, m.data, err)
+		}
+		for _, at := range []string{"#/traceparent", "#/data/region"} {
+			if err := b.judge(m.with(t, at, "x")); err != nil {
+				t.Errorf("%s with a field more at %s: %v", name, at, err)
+			}
+		}
+	}
+	stale := samples(t)["online"].with(t, "#/data/kind", "stale").with(t, "#/data/from", "online")
+	stale.subject = strings.Replace(stale.subject, ".online.", ".stale.", 1)
+	if err := b.judge(stale); err != nil {
+		t.Errorf("a kind that is not known: %v", err)
+	}
+}
+
+// with is a message with another value in its data.
+func (m message) with(t *testing.T, at string, value any) message {
+	t.Helper()
+	doc := map[string]any{}
+	if err := json.Unmarshal(m.data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(with(t, doc, at, value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.data = data
+	return m
+}
+
+// Every field is needed and of its own form, in every sort of message.
+func TestContractWantsEveryField(t *testing.T) {
+	t.Parallel()
+	b := readBoth(t)
+	refused := 0
+	for name, m := range samples(t) {
+		for _, at := range places(t, m) {
+			wrong := []any{gone{}, map[string]any{}, []any{}, 1.5, -1, "", "no such", true}
+			for _, value := range wrong {
+				if at == "#/data/net" && value == true || at == "#/data/detail" && value == "" || at == "#/data/user_id" && value == "" && strings.HasSuffix(name, "erased") ||
+					at == "#/data/user_id" && value == "no such" && !strings.HasSuffix(name, "erased") || at == "#/subject" && value == "no such" {
+					continue // as it was, or just another user
+				}
+				refused++
+				if b.judge(m.with(t, at, value)) == nil {
+					t.Errorf("%s: %s = %#v is not refused", name, at, value)
+				}
+			}
+		}
+		for header := range m.headers {
+			if header == "Nats-Expected-Stream" {
+				continue
+			}
+			for _, value := range []any{gone{}, ""} {
+				other := m
+				other.headers = with(t, m.headers, "#/"+header, value).(map[string]any)
+				if b.judge(other) == nil {
+					t.Errorf("%s: header %s = %#v is not refused", name, header, value)
+				}
+			}
+		}
+	}
+	if refused < 1000 {
+		t.Errorf("%d messages were tried", refused)
+	}
+}
+
+// places are all fields of a message's data, but the object itself.
+func places(t *testing.T, m message) (all []string) {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal(m.data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for name := range doc {
+		all = append(all, "#/"+name)
+	}
+	for name := range doc["data"].(map[string]any) {
+		all = append(all, "#/data/"+name)
+	}
+	return all
+}
+
+// One thing is wrong with each of these.
+func TestContractRefuses(t *testing.T) {
+	t.Parallel()
+	b := readBoth(t)
+	long := strings.Repeat("x", 65)
+	for _, c := range []struct{ sample, at, value string }{
+		{"online", "#/data/from", `"online"`}, {"online", "#/data/from", `"unknown"`}, {"online", "#/data/to", `"offline"`},
+		{"online", "#/data/after", `null`}, {"online", "#/data/detail", `"timeout"`}, {"online", "#/data/user_id", `""`},
+		{"offline", "#/data/from", `"offline"`}, {"offline", "#/data/to", `"online"`}, {"offline", "#/data/detail", `""`},
+		{"offline", "#/data/detail", `"asleep"`}, {"offline", "#/data/after", `null`},
+		{"baseline", "#/data/after", `"2026-11-22T18:43:36.120114Z"`}, {"baseline", "#/data/from", `"online"`}, {"baseline", "#/data/to", `"unknown"`},
+		{"baseline", "#/data/detail", `""`},
+		{"removed", "#/data/to", `"offline"`}, {"removed", "#/data/from", `"unknown"`}, {"removed", "#/data/after", `null`}, {"removed", "#/data/detail", `"timeout"`},
+		{"erased", "#/subject", `"alice"`}, {"erased", "#/subject", `""`}, {"erased", "#/data/user_id", `"alice"`}, {"erased", "#/data/prev_seq", `17`},
+		{"erased", "#/data/from", `"online"`}, {"erased", "#/data/to", `"offline"`}, {"erased", "#/data/after", `"2026-11-22T18:43:36.120114Z"`},
+		{"erased", "#/data/detail", `"timeout"`},
+		{"online", "#/specversion", `"0.3"`}, {"online", "#/type", `"presence.transition.v2"`}, {"online", "#/datacontenttype", `"text/plain"`},
+		{"online", "#/id", `"4000000001-7f3a90c2"`}, {"online", "#/id", `"4000000001-7F3A90C2-41"`}, {"online", "#/id", `"4000000001-7f3a90c2-041"`},
+		{"online", "#/id", `"4000000001-7f3a90c-41"`}, {"online", "#/source", `"/zim/0"`}, {"online", "#/source", `"/zim/alice"`},
+		{"online", "#/time", `"2026-11-22T18:43:36Z"`}, {"online", "#/time", `"2026-11-22T18:43:36.120Z"`}, {"online", "#/time", `"2026-11-22T18:43:36.120114+01:00"`},
+		{"online", "#/time", `"2026-11-22 18:43:36.120114Z"`}, {"online", "#/time", `"2026-02-30T18:43:36.120114Z"`}, {"online", "#/data/observed_at", `"2026-11-22T18:43:36.1201140Z"`},
+		{"online", "#/data/after", `"2026-11-22T24:43:36.120114Z"`},
+		{"online", "#/data/app_id", `0`}, {"online", "#/data/app_id", `4294967296`}, {"online", "#/data/seq", `0`}, {"online", "#/data/seq", `9007199254740992`},
+		{"online", "#/data/seq", `"41"`}, {"online", "#/data/prev_seq", `-1`}, {"online", "#/data/sweep", `0`}, {"online", "#/data/kind", `"Online"`}, {"online", "#/data/kind", `"on.line"`},
+		{"online", "#/data/user_id", `"` + long + `"`}, {"online", "#/data/user_id", `"a/b"`}, {"online", "#/data/user_id", `"ü"`}, {"online", "#/subject", `"a\nb"`},
+		{"state", "#/data/status", `"unknown"`}, {"state", "#/data/at_seq", `-1`}, {"state", "#/id", `"4000000001-7f3a90c2-41"`}, {"state", "#/data/at", `"2026-11-22"`},
+		{"net", "#/data/net", `false`}, {"net", "#/data/sweeps", `[880]`}, {"net", "#/data/sweeps", `[880,940,941]`}, {"net", "#/data/sweeps", `[0,940]`},
+		{"net", "#/data/to", `"offline"`}, {"net", "#/data/from", `"unknown"`}, {"net", "#/id", `"4000000001-7f3a90c2-41"`},
+		{"erased events", "#/data/seqs", `[]`}, {"erased events", "#/data/seqs", `[7]`}, {"erased events", "#/data/seqs", `[[7]]`}, {"erased events", "#/data/seqs", `[[7,8,9]]`},
+		{"erased events", "#/data/seqs", `[[0,8]]`}, {"erased events", "#/id", `"4000000001-erased-1"`}, {"erased events", "#/type", `"presence.transition.v1"`},
+	} {
+		if b.judge(samples(t)[c.sample].with(t, c.at, json.RawMessage(c.value))) == nil {
+			t.Errorf("%s: %s = %s is not refused", c.sample, c.at, c.value)
+		}
+	}
+}
+
+// What is not where the contract says, or not with these headers, is refused.
+func TestContractRefusesElsewhere(t *testing.T) {
+	t.Parallel()
+	b := readBoth(t)
+	for _, c := range []struct{ sample, field, value string }{
+		{"online", "subject", "presence.v2.4000000001.online.alice"}, {"online", "subject", "presence.v1.4000000001.online.a=2eb"},
+		{"online", "subject", "presence.v1.4000000001.online.a.b"}, {"online", "subject", "presence.v1.4000000001.online."},
+		{"online", "subject", "presence.v1.x.online.alice"}, {"online", "subject", "$KV.presence_4000000001.alice"},
+		{"online", "stream", "PRESENCE_4000000002"}, {"online", presence.HeaderSeq, "0"}, {"online", presence.HeaderType, "application/json"},
+		{"online", presence.HeaderReplay, "audit-7"}, {"last online", "Nats-Stream-Source", "OTHER 41"}, {"last online", "Nats-Stream-Source", "PRESENCE_4000000001"},
+		{"again", presence.HeaderID, "4000000001-7f3a90c2-41"}, {"again", presence.HeaderPosition, "0"}, {"again", presence.HeaderReplay, "a.b"},
+		{"again", "subject", "presence.replay.a.b.4000000001.online.alice"}, {"again", "stream", "PRESENCE_REPLAY_4000000001_other"},
+		{"state", presence.HeaderSeq, "41"}, {"net", presence.HeaderSeq, "41"}, {"erased events", "subject", "presence.control.v1.erased"},
+	} {
+		m := samples(t)[c.sample]
+		switch c.field {
+		case "subject":
+			m.subject = c.value
+		case "stream":
+			m.stream = c.value
+		default:
+			m.headers = maps.Clone(m.headers)
+			m.headers[c.field] = c.value
+		}
+		if b.judge(m) == nil {
+			t.Errorf("%s: %s %q is not refused", c.sample, c.field, c.value)
+		}
+	}
+}
+
+// The samples are of every sort that the contract has.
+func TestContractSamples(t *testing.T) {
+	t.Parallel()
+	want := map[string]bool{}
+	for _, c := range readContract(t, draft2020) {
+		for sort := range c.messages {
+			want[c.name+" "+sort] = true
+		}
+	}
+	got := map[string]bool{}
+	for _, m := range samples(t) {
+		for _, c := range readContract(t, draft2020) {
+			if c.subject.MatchString(m.subject) {
+				got[c.name+" "+typeOf(t, m.data)] = true
+			}
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func typeOf(t *testing.T, data []byte) string {
+	t.Helper()
+	var e struct{ Type string }
+	if err := json.Unmarshal(data, &e); err != nil {
+		t.Fatal(err)
+	}
+	return e.Type
+}
