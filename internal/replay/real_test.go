@@ -1,0 +1,131 @@
+package replay_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/replay"
+	"github.com/zim-presence/poller/presence"
+)
+
+// run runs a replay to its end.
+func (h *house) run(r *replay.Replay) replay.Report {
+	h.t.Helper()
+	report, err := r.Run(h.t.Context())
+	h.must(err)
+	return report
+}
+
+func TestReplaysOfOneTimeAreBothWhole(t *testing.T) {
+	h := newHouse(t, 12_000, 100)
+	_, err := h.stream.Ensure(t.Context())
+	h.must(err)
+	all, err := h.book.After(t.Context(), presence.Cursor{}, 12_000)
+	h.must(err)
+	if _, err := h.stream.Append(t.Context(), 0, all, nil); err != nil { // a server that remembers every id
+		t.Fatal(err)
+	}
+	for _, c := range []choice{
+		{name: "one", first: 1, last: 12_000},
+		{name: "two", first: 1, last: 12_000},
+		{name: "part", first: 5000, last: 5001},
+		{name: "some", first: 3, last: 11_990, Choice: ledger.Choice{Users: []int32{7, 99}}},
+		{name: "kinds", first: 1, last: 11_990, Choice: ledger.Choice{Kinds: []presence.Kind{presence.KindOffline, presence.KindBaseline}}},
+	} {
+		want := h.wanted(c)
+		report := h.run(h.start(c))
+		if report.Told != int64(len(want)) || report.Seq != c.last {
+			t.Errorf("%s: told %d up to event %d, want %d up to %d", c.name, report.Told, report.Seq, len(want), c.last)
+		}
+		h.stored(c.name, want)
+		if row, _, err := h.book.Replay(t.Context(), c.name); err != nil || row.Ended.IsZero() || row.Told != report.Told || row.ToldSeq != c.last || row.Holder != "" {
+			t.Errorf("%s: the row is %+v, %v", c.name, row, err)
+		}
+	}
+	// The live stream has what it had.
+	tail, err := h.stream.Tail(t.Context())
+	if err != nil || tail.StreamSeq != 12_000 || tail.Seq != 12_000 {
+		t.Errorf("the event stream ends with %+v, %v; want 12000", tail, err)
+	}
+}
+
+// After any number of interruptions, wherever they fall, the stream is the ledger's
+// choice, whole and in order.
+func TestInterruptedAtRandom(t *testing.T) {
+	h := newHouse(t, 30_000, 50)
+	h.execute(`update transitions set kind = 'erased', user_no = 0, user_id = '', from_status = 'unknown', to_status = 'unknown', detail = '', after = null, prev_seq = 0 where seq % 17 = 0`)
+	h.execute(`delete from transitions where seq between 14000 and 14005`)
+	h.execute(`insert into gaps (app_id, first_seq, last_seq) values ($1, 14000, 14005)`, app)
+	for _, c := range []choice{
+		{name: "all", first: 10, last: 29_900},
+		{name: "filtered", first: 10, last: 29_900, Choice: ledger.Choice{Kinds: []presence.Kind{presence.KindOnline}}},
+	} {
+		dice := rand.New(rand.NewPCG(1, 2))
+		for runs := 1; ; runs++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			r := h.start(c)
+			cutting := &cutter{Teller: r.Teller, left: 1 + dice.IntN(4000)}
+			r.Teller = cutting
+			cutting.cut = func() {
+				switch dice.IntN(4) {
+				case 0:
+					h.server.Restart() // it goes on by itself
+					cutting.left = 1 + dice.IntN(4000)
+				case 1:
+					h.execute(`update replays set told_seq = first_seq - 1, told = 0 where name = $1`, c.name) // kill -9: nothing was noted
+					cancel()
+				default:
+					cancel()
+				}
+			}
+			_, err := r.Run(ctx)
+			cancel()
+			if err == nil {
+				if runs < 4 {
+					t.Errorf("%s was interrupted %d times only", c.name, runs-1)
+				}
+				break
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+		}
+		h.stored(c.name, h.wanted(c))
+	}
+}
+
+// cutter interrupts after so many messages.
+type cutter struct {
+	replay.Teller
+	left int
+	cut  func()
+}
+
+func (c *cutter) Tell(ctx context.Context, messages []presence.Retold, told func(int)) (int, error) {
+	return c.Teller.Tell(ctx, messages, func(n int) {
+		told(n)
+		if c.left--; c.left == 0 {
+			c.cut()
+		}
+	})
+}
+
+func BenchmarkReplay(b *testing.B) {
+	const events = 200_000
+	h := newHouse(b, events, 50_000)
+	for b.Loop() {
+		h.execute(`delete from replays`)
+		c := choice{name: "speed", first: 1, last: events}
+		r := h.start(c)
+		h.run(r)
+		b.StopTimer()
+		if err := h.js.DeleteStream(b.Context(), "PRESENCE_REPLAY_4000000001_speed"); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(events)*float64(b.N)/b.Elapsed().Seconds(), "events/s(target>=50000)")
+}
