@@ -97,8 +97,8 @@ func (a *Adoption) Stage(ctx context.Context, events []presence.Event) error {
 }
 
 // Finish drops the ledger's rows behind the event fork, puts those staged events
-// in their place that are behind it, brings every user concerned to the fold of
-// that, drops snapshots of what is no longer told, and draws a new log. told is
+// in their place that are behind it, notes which numbers stay without a row, brings
+// every user concerned to the fold of that, drops snapshots of what is no longer told, and draws a new log. told is
 // the end of the stream; its Seq becomes the ledger's newest. All of it happens,
 // or nothing; [ErrFenced] as in [Lease.Commit], an error of the commit leaves open
 // which.
@@ -132,7 +132,7 @@ type finish struct {
 }
 
 func (f *finish) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{f.fence, f.enroll, f.drop, f.insert, f.fold, f.unfold, f.rest, f.snapshots, f.app} {
+	for _, step := range []func(context.Context) error{f.fence, f.enroll, f.drop, f.insert, f.gaps, f.fold, f.unfold, f.rest, f.snapshots, f.app} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -171,13 +171,13 @@ func (f *finish) fence(ctx context.Context) error {
 		app, f.sweep).Scan(&f.sweep)
 }
 
-// enroll numbers users whom this database does not know.
+// enroll numbers users whom this database does not know. Who was erased is nobody.
 func (f *finish) enroll(ctx context.Context) (err error) {
 	f.done.NewUsers, err = f.count(ctx, `
 		insert into user_states (app_id, user_no, user_id, watched)
 		select a.app_id, a.last_user_no + row_number() over (order by e.first), e.user_id, false
 		  from apps a,
-		       (select user_id, min(seq) as first from adopted_events group by user_id) e
+		       (select user_id, min(seq) as first from adopted_events where kind <> 'erased' group by user_id) e
 		 where a.app_id = $1
 		   and not exists (select from user_states u where u.app_id = $1 and u.user_id = e.user_id)`)
 	return err
@@ -211,10 +211,10 @@ func (f *finish) insert(ctx context.Context) (err error) {
 	f.done.Imported, err = f.count(ctx, `
 		insert into transitions (app_id, seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at,
 		                         prev_seq, sweep, log, encoding, recorded_at)
-		select u.app_id, e.seq, u.user_no, e.user_id, e.kind, e.from_status, e.to_status, e.detail, e.after, e.observed_at,
+		select $1, e.seq, coalesce(u.user_no, 0), e.user_id, e.kind, e.from_status, e.to_status, e.detail, e.after, e.observed_at,
 		       e.prev_seq, e.sweep, e.log, e.encoding, $2
 		  from adopted_events e
-		  join user_states u on u.app_id = $1 and u.user_id = e.user_id
+		  left join user_states u on u.app_id = $1 and u.user_id = e.user_id and e.kind <> 'erased'
 		 order by e.seq`, f.at)
 	return err
 }
