@@ -1,17 +1,29 @@
-// Package audit proves that what the poller keeps and tells agrees: stream and
-// ledger, ledger and state, bucket and stream, state and truth, arrivals and
-// limit. It is a second opinion: it looks at Postgres and at NATS for itself and
-// not through the doors that it judges. It writes nothing.
+// Package audit proves that what the poller keeps and tells agrees: the ledger
+// with itself, snapshots and state with the ledger, stream and bucket with both,
+// and in tests the state with the truth and arrivals with the limit. It is a
+// second opinion: it looks at Postgres and at NATS for itself and not through
+// the doors that it judges. It writes nothing.
 //
-// It imports presence, pgx and nats.go.
+// It imports presence, pgx, nats.go, and the library of the bitmaps.
 //
 // What it holds against each other:
 //
 //	transitions ──→ gapless, each user's chain whole, each interval ←─ true changes
-//	     │ each row's bytes              │ folded by user
-//	     ↓                               ↓
-//	PRESENCE_<app>                  user_states ←─ truth
-//	                                KV_presence_<app>
+//	     │ each row's bytes      │ folded from snapshot to snapshot   │ by user
+//	     ↓                       ↓                                    ↓
+//	PRESENCE_<app>           snapshots                           user_states ←─ truth
+//	     ↑ holes                                                 KV_presence_<app>
+//	PRESENCE_CONTROL_<app>
+//
+// Invariants:
+//
+//   - Postgres is read in one read-only transaction, so as of one moment. The ends
+//     of the streams are noted before it: what they hold up to there was in the
+//     ledger at that moment. What came later is not judged.
+//   - What is missing is fine where the database says why, and nowhere else: it
+//     was dropped for its age (apps.pruned_seq), an adoption went on without it
+//     (gaps), or it was erased (kind erased in the ledger, and told so).
+//   - What follows from one fault is not told as another, as far as it can be seen.
 //
 // It keeps a sum of 8 bytes for each event and one entry for each user, so that
 // millions of events fit.
@@ -20,9 +32,6 @@ package audit
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,12 +40,18 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// Audit is what is to be looked at, for one app. The program must have come to
-// rest: what the ledger holds has been told.
+// Audit is what is to be looked at, for one app.
 type Audit struct {
 	DB  *pgxpool.Pool
 	JS  jetstream.JetStream
 	App uint32
+	// Range is which events are looked at; the zero value: all that are there.
+	Range Range
+	// Live says that the program may be running, and that the stream may have
+	// dropped what is old: what is not told yet is no finding, and the watchlist,
+	// which other programs change, is not looked at. Without it the program must
+	// have come to rest, and all that the ledger has must be in the stream.
+	Live bool
 	// Truth says how a user stands at ZIM, and whether that has been so for long
 	// enough to be known. It is asked about watched users. Nil: nobody's is known.
 	Truth func(user string) (status presence.Status, detail presence.Detail, known bool)
@@ -51,99 +66,37 @@ type Audit struct {
 	Patience time.Duration
 }
 
-// Change is a true change of a user's status.
-type Change struct {
-	At time.Time
-	To presence.Status
+// inspection is an audit under way. One goroutine owns it.
+type inspection struct {
+	Audit
+	report *Report
+	book   *book
+
+	// As noted before the database was read:
+	events, bucket, control shore
+	noted                   int64 // the newest event that had been told
+	// As the database had it:
+	kept kept
+	// foreign are subjects of messages in the stream that are nobody's events.
+	foreign map[string]bool
 }
 
 // Run looks at everything. The error says that it could not; what was found is
 // in the report then, too, but more may be wrong.
 func (a Audit) Run(ctx context.Context) (*Report, error) {
-	r := &Report{App: a.App, Count: map[Kind]int{}}
-	b := &book{seed: maphash.MakeSeed(), chains: chains{}}
-	if err := a.readLedger(ctx, b, r); err != nil {
-		return r, fmt.Errorf("audit the ledger of app %d: %w", a.App, err)
+	it := &inspection{Audit: a, report: newReport(a.App), book: newBook(), foreign: map[string]bool{}}
+	for _, part := range []struct {
+		of   string
+		look func(context.Context) error
+	}{
+		{"stream", it.noteStreams},
+		{"database", it.readDatabase},
+		{"stream", it.readStream},
+		{"bucket", it.readBucket},
+	} {
+		if err := part.look(ctx); err != nil {
+			return it.report, fmt.Errorf("audit the %s of app %d: %w", part.of, a.App, err)
+		}
 	}
-	if err := a.readState(ctx, b, r); err != nil {
-		return r, fmt.Errorf("audit the state of app %d: %w", a.App, err)
-	}
-	if err := a.readStream(ctx, b, r); err != nil {
-		return r, fmt.Errorf("audit the stream of app %d: %w", a.App, err)
-	}
-	if err := a.readBucket(ctx, b, r); err != nil {
-		return r, fmt.Errorf("audit the bucket of app %d: %w", a.App, err)
-	}
-	return r, nil
-}
-
-// happened tells whether what an event tells did happen when it says.
-func (a Audit) happened(e *presence.Event) bool {
-	if a.Changes == nil || e.Kind != presence.KindOnline && e.Kind != presence.KindOffline {
-		return true
-	}
-	return slices.ContainsFunc(a.Changes(e.User.ID), func(c Change) bool {
-		return c.To == e.To && c.At.After(e.After.Add(-a.Slack)) && !c.At.After(e.ObservedAt.Add(a.Slack))
-	})
-}
-
-// book is the ledger, in short.
-type book struct {
-	seed   maphash.Seed
-	sums   []uint64 // of the event with seq i+1
-	chains chains
-}
-
-// has tells whether the ledger has an event.
-func (b *book) has(seq int64) bool { return seq >= 1 && seq <= int64(len(b.sums)) }
-
-// sum is over all that is published of one event.
-func (b *book) sum(subject, id, seq, contentType string, data []byte) uint64 {
-	var h maphash.Hash
-	h.SetSeed(b.seed)
-	for _, part := range []string{subject, id, seq, contentType} {
-		_, _ = h.WriteString(part) // never fails, by its contract
-		_ = h.WriteByte(0)
-	}
-	_, _ = h.Write(data)
-	return h.Sum64()
-}
-
-// sumEvent is the sum of an event as it has to be published.
-func (b *book) sumEvent(e *presence.Event) (uint64, error) {
-	data, err := e.Data()
-	if err != nil {
-		return 0, err
-	}
-	return b.sum(e.Subject(), e.ID(), strconv.FormatInt(e.Seq, 10), presence.ContentType, data), nil
-}
-
-// chains is the last event of each user.
-type chains map[string]link
-
-// link is what the next event of the user has to follow.
-type link struct {
-	seq      int64
-	from, to presence.Status
-	observed int64 // microseconds
-}
-
-// follow adds an event and says how it does not follow its user's last one: ""
-// when it does. again tells that it says once more what the last one said.
-func (c chains) follow(e *presence.Event) (broken string, again bool) {
-	last := c[e.User.ID]
-	kind, ok := presence.KindOf(e.From, e.To)
-	switch {
-	case e.PrevSeq != last.seq || e.From != last.to:
-		broken = fmt.Sprintf("event %d of %q: from %s behind event %d, but event %d led to %s",
-			e.Seq, e.User.ID, e.From, e.PrevSeq, last.seq, last.to)
-		again = e.From == last.from && e.To == last.to
-	case !ok || kind != e.Kind:
-		broken = fmt.Sprintf("event %d of %q: %s from %s to %s is no change", e.Seq, e.User.ID, e.Kind, e.From, e.To)
-	case e.After.After(e.ObservedAt):
-		broken = fmt.Sprintf("event %d of %q: after %s, observed at %s", e.Seq, e.User.ID,
-			e.After.Format(time.RFC3339Nano), e.ObservedAt.Format(time.RFC3339Nano))
-	}
-	c[e.User.ID] = link{seq: e.Seq, from: e.From, to: e.To, observed: e.ObservedAt.UnixMicro()}
-	return broken, again
+	return it.report, nil
 }

@@ -2,32 +2,41 @@ package audit
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zim-presence/poller/presence"
 )
 
-// lookAgain is the pause between two looks at a bucket that has not caught up.
-const lookAgain = 200 * time.Millisecond
+const (
+	// lookAgain is the pause between two looks at a bucket that has not caught up.
+	lookAgain = 200 * time.Millisecond
+	// keyOfRemoved is how long the bucket has a user who was removed, less what
+	// clocks may be apart.
+	keyOfRemoved = 7*24*time.Hour - time.Hour
+)
 
 // readBucket holds the bucket against each user's last event. It trails the
 // stream and is looked at again until it agrees or the patience is over.
-func (a Audit) readBucket(ctx context.Context, b *book, r *Report) error {
-	giveUp := time.Now().Add(a.Patience)
+func (it *inspection) readBucket(ctx context.Context) error {
+	if it.kept.end != 0 {
+		return nil
+	}
+	giveUp := time.Now().Add(it.Patience)
 	for {
-		look := &Report{App: a.App, Count: map[Kind]int{}}
-		if err := a.lookAtBucket(ctx, b, look); err != nil {
+		look := &look{inspection: it, found: newReport(it.App), keys: make(map[string]bool, len(it.book.users))}
+		if err := look.run(ctx); err != nil {
 			return err
 		}
-		if look.Sound() || !time.Now().Before(giveUp) {
-			for kind, n := range look.Count {
-				r.Count[kind] += n
-			}
-			r.Findings = append(r.Findings, look.Findings...)
+		if look.found.Sound() || !time.Now().Before(giveUp) {
+			it.report.take(look.found)
 			return nil
 		}
 		select {
@@ -38,41 +47,155 @@ func (a Audit) readBucket(ctx context.Context, b *book, r *Report) error {
 	}
 }
 
-// lookAtBucket reads the stream behind the bucket: one message a key.
-func (a Audit) lookAtBucket(ctx context.Context, b *book, r *Report) error {
-	prefix := "$KV.presence_" + a.name() + "."
-	found := make(map[string]bool, len(b.chains))
-	err := a.each(ctx, "KV_presence_"+a.name(), func(m jetstream.Msg) error {
-		if user, err := presence.DecodeUser(strings.TrimPrefix(m.Subject(), prefix)); err == nil {
-			found[user] = true
-			a.judgeEntry(b, r, user, m)
-		} else {
-			r.add(Bucket, m.Subject(), "the bucket has %s, which is nobody's key", m.Subject())
+// take adds what one look at the bucket found.
+func (r *Report) take(look *Report) {
+	for kind, n := range look.Count {
+		r.Count[kind] += n
+	}
+	r.Findings = append(r.Findings, look.Findings...)
+	r.Entries, r.Awaited = look.Entries, look.Awaited
+	r.Standing += look.Standing
+}
+
+// look is one look at the bucket.
+type look struct {
+	*inspection
+	found *Report
+	keys  map[string]bool
+}
+
+// run reads the stream behind the bucket: one message a key.
+func (l *look) run(ctx context.Context) error {
+	app := strconv.FormatUint(uint64(l.App), 10)
+	now, err := l.shore(ctx, "KV_presence_"+app)
+	if err != nil {
+		return err
+	}
+	prefix := "$KV.presence_" + app + "."
+	err = now.each(ctx, 0, func(m jetstream.Msg) error {
+		l.found.Entries++
+		token := strings.TrimPrefix(m.Subject(), prefix)
+		user, err := presence.DecodeUser(token)
+		if err == nil {
+			l.keys[user] = true
+		}
+		if wrong := l.judgeEntry(user, m); wrong != "" && !l.copied(token) {
+			l.found.add(Bucket, user, "the bucket's entry of %q %s", token, wrong)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for user, last := range b.chains {
-		if !found[user] {
-			r.add(Bucket, user, "the bucket has nothing of %q, whose last event is %d", user, last.seq)
-		}
-	}
-	return nil
+	return l.absent(ctx, now.created)
 }
 
-// judgeEntry holds a user's entry against the ledger: it has to be the last
-// event, with the bytes of its row.
-func (a Audit) judgeEntry(b *book, r *Report, user string, m jetstream.Msg) {
-	last := b.chains[user]
-	e, err := presence.ParseEvent(m.Data())
-	switch {
-	case err != nil:
-		r.add(Bucket, user, "the bucket's entry of %q cannot be read: %v", user, err)
-	case e.User.ID != user || e.Seq != last.seq:
-		r.add(Bucket, user, "the bucket has event %d of %q, the last is %d", e.Seq, user, last.seq)
-	case b.sum(e.Subject(), e.ID(), strconv.FormatInt(e.Seq, 10), presence.ContentType, m.Data()) != b.sums[last.seq-1]:
-		r.add(Bucket, user, "the bucket's entry of %q is not event %d: %s", user, last.seq, m.Data())
+// copied tells whether the key is that of somebody else's message in the stream,
+// which the server has copied.
+func (l *look) copied(token string) bool {
+	for kind := presence.KindOnline; kind <= presence.KindErased; kind++ {
+		subject := presence.Subject(l.App, kind, "")
+		if kind == presence.KindErased {
+			subject = strings.TrimSuffix(subject, presence.ErasedToken)
+		}
+		if l.foreign[subject+token] {
+			return true
+		}
 	}
+	return false
+}
+
+// judgeEntry says what is wrong with an entry: it has to be the user's last event,
+// or one that came after the database was read.
+func (l *look) judgeEntry(user string, m jetstream.Msg) string {
+	text := m.Headers().Get(presence.HeaderSeq)
+	seq, _ := strconv.ParseInt(text, 10, 64) // what is no number is 0, which is no event
+	sum, erased := l.book.get(seq)
+	last := l.book.users[user]
+	switch {
+	case seq > l.book.last && l.Live, l.book.missing(seq):
+		return "" // it came later, or that it is missing was told
+	case erased:
+		l.found.Standing++
+		return ""
+	case last == nil:
+		return fmt.Sprintf("is event %q, and nothing is known of that user", text)
+	case last.beyond && seq == last.seq:
+		e, err := presence.ParseEvent(m.Data())
+		if err != nil || e.User.ID != user || e.Seq != seq || e.To != last.to {
+			return fmt.Sprintf("is not event %d, which led to %s: %s", seq, last.to, m.Data())
+		}
+		return ""
+	case last.told == 0 && seq > 0 && seq < l.book.first:
+		return "" // what came behind it is not told yet
+	case seq != last.seq && (!l.Live || seq < last.told || seq > last.seq):
+		return fmt.Sprintf("is event %q, the last is %d", text, last.seq)
+	case sum != unreadable && !l.same(user, text, sum, m):
+		return fmt.Sprintf("is not event %d of the ledger: %s", seq, m.Data())
+	}
+	return ""
+}
+
+// same tells whether an entry is an event of the ledger. The bucket's subjects do
+// not say the kind.
+func (l *look) same(user, seq string, sum uint64, m jetstream.Msg) bool {
+	header := m.Headers()
+	for kind := presence.KindOnline; kind <= presence.KindRemoved; kind++ {
+		if l.book.sum(presence.Subject(l.App, kind, user), header.Get(presence.HeaderID), seq, header.Get(presence.HeaderType), m.Data()) == sum {
+			return true
+		}
+	}
+	return false
+}
+
+// absent finds users without an entry. It is fine of who was removed long ago, and,
+// until the program has told them again, of whom a bucket that was made anew could
+// not find in the stream.
+func (l *look) absent(ctx context.Context, created time.Time) error {
+	whole := created.Truncate(time.Microsecond).Equal(l.kept.cursor.whole)
+	old := time.Now().Add(-keyOfRemoved).UnixMicro()
+	var missing []string
+	for user, last := range l.book.users {
+		switch {
+		case l.keys[user], last.told == 0, last.to == presence.Unknown && (last.beyond || last.observed < old):
+		case !whole && l.Live && (last.beyond || !l.book.saw(last.told)):
+			l.found.Awaited++
+		default:
+			missing = append(missing, user)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	still, err := l.stillThere(ctx, missing)
+	slices.Sort(still)
+	for _, user := range still {
+		l.found.add(Bucket, user, "the bucket has nothing of %q, whose last event is %d", user, l.book.users[user].seq)
+	}
+	return err
+}
+
+// stillThere returns those of whom the database knows: others have been erased
+// since it was read.
+func (l *look) stillThere(ctx context.Context, users []string) ([]string, error) {
+	if !l.Live {
+		return users, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, asideTimeout)
+	defer cancel()
+	gone := map[string]bool{}
+	for _, user := range users {
+		gone[user] = l.book.users[user].held
+	}
+	rows, err := l.DB.Query(ctx, `select user_id from user_states where app_id = $1 and user_id = any($2)`, int64(l.App), users)
+	if err != nil {
+		return nil, err
+	}
+	var user string
+	_, err = pgx.ForEachRow(rows, []any{&user}, func() error {
+		gone[user] = false
+		return nil
+	})
+	maps.DeleteFunc(gone, func(_ string, is bool) bool { return is })
+	return slices.Collect(maps.Keys(gone)), err
 }
