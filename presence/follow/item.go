@@ -1,0 +1,74 @@
+package follow
+
+import (
+	"fmt"
+
+	"github.com/zim-presence/poller/presence"
+)
+
+// What says what an [Item] tells.
+type What uint8
+
+const (
+	// Reset: what was told before is void, and the state follows from here. It is
+	// the first item wherever the state is told, the first time too.
+	Reset What = iota + 1
+	// State: a user's status, as the last event of the user told it. A user who
+	// changes while the state is read may be told twice, the later status last.
+	State
+	// Current: the state is complete. Who was not told since [Reset] is not
+	// watched, or was never answered.
+	Current
+	// Event: something happened.
+	Event
+	// Erased: the events First to Seq were erased on somebody's request. Told only
+	// if [Config.TellErased] is set.
+	Erased
+)
+
+// String returns the word for logs.
+func (w What) String() string {
+	switch w {
+	case Reset:
+		return "reset"
+	case State:
+		return "state"
+	case Current:
+		return "current"
+	case Event:
+		return "event"
+	case Erased:
+		return "erased"
+	}
+	return fmt.Sprintf("what(%d)", uint8(w))
+}
+
+// Item is one thing that a follower tells.
+type Item struct {
+	What What
+	// Event is the event of [Event], and the user's last one of [State]; zero
+	// otherwise. Of a state its Kind is 0 where this version does not know the kind;
+	// User.ID, To and Seq are right then too.
+	Event presence.Event
+	// Seq is how far everything has been told, this item included: what a program
+	// that keeps its own place stores together with the item's effect, and gives as
+	// [Config.After]. It is 0 in [Reset] and [State], before there is such a place.
+	Seq int64
+	// First is where an [Erased] begins; it ends with Seq.
+	First int64
+	// Why is the reason of a [Reset] behind which something was missing; else nil.
+	Why error
+}
+
+// String is for error messages and logs.
+func (i Item) String() string {
+	switch i.What {
+	case State:
+		return fmt.Sprintf("state of %q", i.Event.User.ID)
+	case Event:
+		return fmt.Sprintf("event %d", i.Seq)
+	case Erased:
+		return fmt.Sprintf("erased events %d to %d", i.First, i.Seq)
+	}
+	return i.What.String()
+}

@@ -1,0 +1,381 @@
+package follow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/internal/stream"
+	"github.com/zim-presence/poller/presence"
+	"github.com/zim-presence/poller/presence/follow"
+)
+
+const app = 1234567890
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, localtest.ServerLeaks()) }
+
+// rig is a server, the streams of one app, and a poller that tells what it is told
+// to. Its ledger keeps everything.
+type rig struct {
+	t      testing.TB
+	server *localtest.NATSServer
+	js     jetstream.JetStream
+	stream *stream.Stream
+	log    string // of new events
+
+	mu     sync.Mutex
+	ledger []presence.Event
+	last   map[string]int64
+	status map[string]presence.Status
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{t: t, server: localtest.NATS(t), log: "7f3a90c2", last: map[string]int64{}, status: map[string]presence.Status{}}
+	r.js = r.connect()
+	s, err := stream.New(r.js.Conn(), stream.Config{AppID: app}, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.stream = s
+	r.ensure()
+	return r
+}
+
+// connect is a connection that is closed after the test.
+func (r *rig) connect() jetstream.JetStream {
+	r.t.Helper()
+	closed := make(chan struct{})
+	nc, err := nats.Connect(r.server.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { nc.Close(); <-closed })
+	js, err := jetstream.New(nc)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return js
+}
+
+func (r *rig) ensure() {
+	r.t.Helper()
+	r.eventually("the streams are made", func() bool {
+		_, err := r.stream.Ensure(r.t.Context())
+		return err == nil
+	})
+}
+
+// change makes the next event of a user: whatever the status is, another one.
+func (r *rig) change(user string, to presence.Status) presence.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from := r.status[user]
+	kind, ok := presence.KindOf(from, to)
+	if !ok {
+		r.t.Fatalf("%s is %s already", user, from)
+	}
+	at := time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC).Add(time.Duration(len(r.ledger)) * time.Second)
+	e := presence.Event{AppID: app, Log: r.log, Encoding: presence.EncodingV1, Transition: presence.Transition{
+		Seq: int64(len(r.ledger)) + 1, PrevSeq: r.last[user], User: presence.User{ID: user}, Kind: kind, From: from, To: to, ObservedAt: at, Sweep: 1,
+	}}
+	if from != presence.Unknown {
+		e.After = at.Add(-time.Minute)
+	}
+	r.ledger = append(r.ledger, e)
+	r.last[user], r.status[user] = e.Seq, to
+	return e
+}
+
+// some makes n random events of a crowd of users.
+func (r *rig) some(n, crowd int) []presence.Event {
+	var events []presence.Event
+	for range n {
+		user := userN(rand.IntN(crowd))
+		to := presence.Status(rand.IntN(3))
+		for r.statusOf(user) == to {
+			to = presence.Status(rand.IntN(3))
+		}
+		events = append(events, r.change(user, to))
+	}
+	return events
+}
+
+func (r *rig) statusOf(user string) presence.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status[user]
+}
+
+// userN are ids, among them some that no subject may hold.
+func userN(i int) string {
+	return []string{"user-", "a.b-", "x>y ", "=2E", "100%"}[i%5] + fmt.Sprint(i)
+}
+
+// told appends events behind what the stream holds, however often it takes.
+func (r *rig) told(events ...presence.Event) {
+	r.t.Helper()
+	for len(events) > 0 {
+		if r.t.Context().Err() != nil {
+			return
+		}
+		tail, err := r.stream.Tail(r.t.Context())
+		if err != nil {
+			_, _ = r.stream.Ensure(r.t.Context())
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		for len(events) > 0 && events[0].Seq <= tail.Seq {
+			events = events[1:]
+		}
+		n, _ := r.stream.Append(r.t.Context(), tail.StreamSeq, events, nil)
+		events = events[n:]
+	}
+}
+
+// seq is the newest event of the ledger.
+func (r *rig) seq() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int64(len(r.ledger))
+}
+
+// truth is the status of everybody who has one.
+func (r *rig) truth() map[string]presence.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	truth := maps.Clone(r.status)
+	maps.DeleteFunc(truth, func(_ string, s presence.Status) bool { return s == presence.Unknown })
+	return truth
+}
+
+// settled waits until the bucket has the newest event.
+func (r *rig) settled() {
+	r.t.Helper()
+	r.eventually("the bucket follows", func() bool {
+		told, err := r.stream.BucketNewest(r.t.Context())
+		return err == nil && told.Seq == r.seq()
+	})
+}
+
+func (r *rig) eventually(what string, holds func() bool) {
+	r.t.Helper()
+	eventually(r.t, what, holds)
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// program is a consumer that keeps what it is told, and holds it against the promise.
+type program struct {
+	t        testing.TB
+	follower *follow.Follower
+	cancel   context.CancelFunc
+	ended    chan error
+
+	mu      sync.Mutex
+	items   []follow.Item
+	status  map[string]presence.Status
+	current bool
+	seq     int64
+	faults  []string
+	before  func(follow.Item) error // may refuse an item
+}
+
+func (r *rig) program(cfg follow.Config) *program {
+	r.t.Helper()
+	cfg.App = app
+	return start(r.t, r.connect(), cfg, nil)
+}
+
+// start runs a follower until the test ends or it is stopped.
+func start(t testing.TB, js jetstream.JetStream, cfg follow.Config, before func(follow.Item) error) *program {
+	t.Helper()
+	f, err := follow.New(js, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{t: t, follower: f, status: map[string]presence.Status{}, seq: cfg.After, before: before}
+	p.run()
+	t.Cleanup(func() { p.stop() })
+	return p
+}
+
+func (p *program) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel, p.ended = cancel, make(chan error, 1)
+	ended := p.ended
+	go func() { ended <- p.follower.Run(ctx, p.each) }()
+}
+
+// stop ends the run and returns its error.
+func (p *program) stop() error {
+	p.cancel()
+	return p.wait()
+}
+
+func (p *program) wait() error {
+	p.t.Helper()
+	select {
+	case err := <-p.ended:
+		p.ended <- err
+		return err
+	case <-time.After(time.Minute):
+		p.t.Fatal("the run does not end")
+		return nil
+	}
+}
+
+func (p *program) each(_ context.Context, item follow.Item) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.before != nil {
+		if err := p.before(item); err != nil {
+			return err
+		}
+	}
+	p.items = append(p.items, item)
+	e := item.Event
+	switch item.What {
+	case follow.Reset:
+		clear(p.status)
+		p.current, p.seq = false, 0
+	case follow.State:
+		if p.current {
+			p.fault("state behind current: %s", item)
+		}
+		p.status[e.User.ID] = e.To
+	case follow.Current:
+		p.current, p.seq = true, item.Seq
+	case follow.Erased:
+		p.seq = item.Seq
+	case follow.Event:
+		if item.Seq <= p.seq {
+			p.fault("event %d behind %d", item.Seq, p.seq)
+		}
+		if e.From != p.status[e.User.ID] && p.current {
+			p.fault("event %d of %q from %s, which was %s", e.Seq, e.User.ID, e.From, p.status[e.User.ID])
+		}
+		p.seq = item.Seq
+		p.status[e.User.ID] = e.To
+		if e.To == presence.Unknown {
+			delete(p.status, e.User.ID)
+		}
+	}
+	return nil
+}
+
+func (p *program) fault(format string, args ...any) {
+	p.faults = append(p.faults, fmt.Sprintf(format, args...))
+}
+
+func (p *program) snapshot() (status map[string]presence.Status, seq int64, current bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.status), p.seq, p.current
+}
+
+// reaches waits until the program has come as far as the ledger, and holds its
+// state against the truth.
+func (p *program) reaches(r *rig) {
+	p.t.Helper()
+	want := r.seq()
+	p.upTo(want)
+	status, _, _ := p.snapshot()
+	if truth := r.truth(); !maps.Equal(status, truth) {
+		p.t.Errorf("state %v, want %v", status, truth)
+	}
+	p.faultless()
+}
+
+// upTo waits until everything up to a number was told.
+func (p *program) upTo(seq int64) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("a program comes to event %d", seq), func() bool {
+		select {
+		case err := <-p.ended:
+			p.t.Fatalf("the run ended: %v", err)
+		default:
+		}
+		return p.at() >= seq && p.isCurrent()
+	})
+}
+
+func (p *program) at() int64 {
+	_, seq, _ := p.snapshot()
+	return seq
+}
+
+func (p *program) isCurrent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current || len(p.items) == 0 || p.items[0].What == follow.Event || p.items[0].What == follow.Erased
+}
+
+func (p *program) faultless() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, fault := range p.faults {
+		p.t.Error(fault)
+	}
+}
+
+// heard are the items of a sort.
+func (p *program) heard(what follow.What) (items []follow.Item) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, item := range p.items {
+		if item.What == what {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// numbers are the events that were told.
+func (p *program) numbers() (seqs []int64) {
+	for _, item := range p.heard(follow.Event) {
+		seqs = append(seqs, item.Seq)
+	}
+	return seqs
+}
+
+// wantEnd waits for the end of a run, and wants an error of a type.
+func wantEnd[E error](p *program) (want E) {
+	p.t.Helper()
+	select {
+	case err := <-p.ended:
+		p.ended <- err
+		if !errors.As(err, &want) {
+			p.t.Fatalf("the run ended: %v, want %T", err, want)
+		}
+	case <-time.After(time.Minute):
+		p.t.Fatalf("the run does not end, want %T", want)
+	}
+	return want
+}
