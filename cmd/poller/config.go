@@ -97,9 +97,12 @@ type streamConfig struct {
 	MaxAge time.Duration `yaml:"max_age"`
 }
 
-// retentionConfig says how long the database keeps the past.
+// retentionConfig says how long the database keeps the past. Snapshots become fewer with their age: each sweep's, then
+// one an hour, then one a day.
 type retentionConfig struct {
 	Transitions time.Duration `yaml:"transitions"`
+	EverySweep  time.Duration `yaml:"every_sweep"`
+	Hourly      time.Duration `yaml:"hourly"`
 	Snapshots   time.Duration `yaml:"snapshots"`
 }
 
@@ -125,7 +128,7 @@ func defaultConfig(lookup func(string) string) config {
 		Schedule:  "@every 1m",
 		Lease:     leaseConfig{TTL: 10 * time.Second},
 		Stream:    streamConfig{MaxAge: 30 * day},
-		Retention: retentionConfig{Transitions: 90 * day, Snapshots: 400 * day},
+		Retention: retentionConfig{Transitions: 90 * day, EverySweep: 7 * day, Hourly: 90 * day, Snapshots: 400 * day},
 		HTTP:      httpConfig{Listen: "127.0.0.1:8080"},
 		Log:       logConfig{Level: "info", Format: "json"},
 		origins:   map[string]origin{},

@@ -32,15 +32,16 @@ func (l *loading) checkTogether() {
 }
 
 // checkRetention holds that the ledger outlives the stream: what a stream still has must be found in the ledger, to
-// verify it and to tell it again.
+// verify it and to tell it again. The ages of snapshots ascend.
 func (l *loading) checkRetention() {
-	c := l.cfg
-	if l.faulty("stream.max_age", "retention.transitions", "retention.snapshots") {
+	c, keep := l.cfg, l.cfg.Retention
+	if l.faulty("stream.max_age", "retention.transitions", "retention.every_sweep", "retention.hourly", "retention.snapshots") {
 		return
 	}
-	l.checkOutlives("retention.transitions", c.Retention.Transitions, "stream.max_age", c.Stream.MaxAge, "")
-	l.checkOutlives("retention.snapshots", c.Retention.Snapshots, "retention.transitions", c.Retention.Transitions,
-		": transitions follow on a snapshot")
+	l.checkOutlives("retention.transitions", keep.Transitions, "stream.max_age", c.Stream.MaxAge, "")
+	l.checkOutlives("retention.snapshots", keep.Snapshots, "retention.transitions", keep.Transitions, ": transitions follow on a snapshot")
+	l.checkOutlives("retention.hourly", keep.Hourly, "retention.every_sweep", keep.EverySweep, "")
+	l.checkOutlives("retention.snapshots", keep.Snapshots, "retention.hourly", keep.Hourly, "")
 }
 
 // checkOutlives reports a duration that is shorter than the one it must outlive, at whichever of the two was given.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/status"
 )
 
@@ -218,23 +217,6 @@ func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 			return
 		case <-ctx.Done():
 			return
-		}
-	}
-}
-
-// maintain makes the ledger's partitions ahead of time.
-func (p *parts) maintain(ctx context.Context) {
-	book := ledger.New(p.db.Pool, 0, p.log)
-	ticker := time.NewTicker(time.Hour)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		if err := book.EnsurePartitions(ctx); err != nil && ctx.Err() == nil {
-			p.log.Warn().Err(err).Msg("partitions were not made; tried again in an hour, and when one is missing")
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/zim-presence/poller/presence"
 )
@@ -190,7 +192,8 @@ func TestAppsAreApart(t *testing.T) {
 	alone := NewMetrics("v1")
 	alone.App(1)
 	single := names(t, alone)
-	ofProcess := []string{"poller_build_info", "poller_replicas_live", "poller_apps_assigned"}
+	ofProcess := []string{"poller_build_info", "poller_replicas_live", "poller_apps_assigned", "poller_pruned_bytes_total",
+		"poller_ledger_held_partitions", "poller_ledger_oldest_timestamp_seconds"}
 	for name, n := range names(t, m) {
 		if !slices.Contains(ofProcess, name) && n != 2*single[name] {
 			t.Errorf("%s: %d series for two apps, want twice %d", name, n, single[name])
@@ -250,5 +253,23 @@ func TestManyCountAtOnce(t *testing.T) {
 		if total != 8*each {
 			t.Errorf("told %v events, want %d", total, 8*each)
 		}
+	}
+}
+
+func TestRetention(t *testing.T) {
+	m := NewMetrics("v1")
+	m.Pruned(5)
+	m.Pruned(7)
+	m.SetRetention(3, time.Unix(1_700_000_000, 0))
+	for gauge, want := range map[prometheus.Collector]float64{
+		m.retention.pruned: 12, m.retention.held: 3, m.retention.oldest: 1_700_000_000,
+	} {
+		if got := testutil.ToFloat64(gauge); got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	m.SetRetention(0, time.Time{})
+	if got := testutil.ToFloat64(m.retention.oldest); got != 0 {
+		t.Errorf("without a ledger: %v, want 0", got)
 	}
 }

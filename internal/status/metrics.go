@@ -16,6 +16,7 @@ type Metrics struct {
 	registry        *prometheus.Registry
 	families        families
 	replicas, share prometheus.Gauge
+	retention       retention
 
 	mu   sync.Mutex // guards apps
 	apps map[uint32]*App
@@ -46,6 +47,7 @@ func NewMetrics(version string) *Metrics {
 		}),
 	}
 	registry.MustRegister(m.replicas, m.share)
+	m.retention = newRetention(registry)
 	return m
 }
 
