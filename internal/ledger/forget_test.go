@@ -226,3 +226,28 @@ func TestForgetBehindAPrunedEnd(t *testing.T) {
 		t.Errorf("%d rows of the watchlist, want the one of the other app", n)
 	}
 }
+
+// An adoption imports tombstones as nobody's, and counts nobody for them.
+func TestAdoptTombstones(t *testing.T) {
+	l, pool, lease, users := three(t)
+	nobody := told(10, 0, presence.User{}, presence.Unknown, presence.Unknown, 10)
+	nobody.Kind = presence.KindErased
+	end := told(12, 0, presence.User{}, presence.Unknown, presence.Unknown, 12)
+	end.Kind = presence.KindErased
+	bob := told(11, 8, users["bob"].User, presence.Online, presence.Offline, 11)
+	done, err := adopt(t, lease, 8, presence.Cursor{Seq: 12, StreamSeq: 12, StreamCreated: noon}, nobody, bob, end)
+	if err != nil || done.Imported != 3 || done.NewUsers != 0 || done.Dropped != 1 || done.States != 2 {
+		t.Errorf("adopted %+v, %v, want three events, no new user, and two states", done, err)
+	}
+	if n := value[int](t, pool, `select count(*) from user_states where user_id = '' or user_no = 0`); n != 0 {
+		t.Errorf("nobody has %d states", n)
+	}
+	if n := value[int](t, pool, `select count(*) from transitions where kind = 'erased' and user_no = 0 and user_id = ''`); n != 2 {
+		t.Errorf("%d tombstones, want 2", n)
+	}
+	var r Removals
+	r.Add([]presence.Event{nobody, bob, end})
+	if watched, unlisted, err := l.Removals(t.Context(), 8, &r); err != nil || watched != 3 || unlisted != 0 {
+		t.Errorf("Removals: %d watched, %d not listed, %v, want 3 and 0", watched, unlisted, err)
+	}
+}

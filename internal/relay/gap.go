@@ -54,6 +54,7 @@ func (s *survey) readBucket(ctx context.Context) error {
 			case !agreeing[seq] && !holds(stream, seq) && !(s.agreed && seq <= s.fork):
 				more = append(more, events[i])
 				s.found = append(s.found, Span{seq, seq})
+				s.heads[seq] = &events[i]
 			}
 		}
 		if len(more) == 0 {

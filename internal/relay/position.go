@@ -36,6 +36,29 @@ func (r *Relay) contradiction(seq int64, what string) error {
 	return &ContradictionError{App: r.App, Seq: seq, What: what}
 }
 
+// Compare checks that the stream's end and the ledger agree, and that what is to be
+// told goes on behind it. It tells nothing. The error is what would halt the
+// telling.
+func (r *Relay) Compare(ctx context.Context) error {
+	c, err := r.position(ctx)
+	if err != nil {
+		return err
+	}
+	newest, err := r.Ledger.Newest(ctx)
+	for err == nil {
+		var events []presence.Event
+		if events, err = r.Ledger.After(ctx, c, page); err != nil {
+			break
+		}
+		if err = r.follows(c.Seq, events, newest); err != nil || len(events) == 0 {
+			break
+		}
+		last := &events[len(events)-1]
+		c.Seq, c.RecordedAt = last.Seq, last.RecordedAt
+	}
+	return err
+}
+
 // position finds where the stream ends, and checks that the ledger agrees.
 func (r *Relay) position(ctx context.Context) (presence.Cursor, error) {
 	tail, err := r.Stream.Tail(ctx)
@@ -67,7 +90,7 @@ func (r *Relay) position(ctx context.Context) (presence.Cursor, error) {
 	}
 	c.RecordedAt = row.RecordedAt
 	what, err := unlike(&row, &presence.Told{ID: tail.ID, Data: tail.Data})
-	if err == nil && what == "" && row.Subject() != tail.Subject {
+	if err == nil && what == "" && row.Kind != presence.KindErased && row.Subject() != tail.Subject {
 		what = "whose subject is not the ledger's"
 	}
 	if err == nil && what != "" {
@@ -158,7 +181,9 @@ func (r *Relay) outlived(ctx context.Context, told *presence.Told) error {
 
 // unlike says how an event that was told differs from the ledger's row of its
 // number, "" for not at all. The ids of two timelines of one database are equal;
-// the content is not, since it holds the microsecond.
+// the content is not, since it holds the microsecond. Of a row that was erased
+// nothing but the id is left to be compared; before it was, the ledger was compared
+// with what was told.
 func unlike(row *presence.Event, told *presence.Told) (what string, err error) {
 	data, err := row.Data()
 	switch {
@@ -166,6 +191,8 @@ func unlike(row *presence.Event, told *presence.Told) (what string, err error) {
 		return "", err
 	case row.ID() != told.ID:
 		return fmt.Sprintf("id %s, where the ledger has %s", told.ID, row.ID()), nil
+	case row.Kind == presence.KindErased:
+		return "", nil
 	case !bytes.Equal(data, told.Data):
 		return "whose content is not the ledger's", nil
 	}

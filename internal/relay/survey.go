@@ -19,6 +19,8 @@ type Archive interface {
 	Events(ctx context.Context, first, last uint64) ([]presence.Told, error)
 	Bucket(ctx context.Context, yield func([]presence.Told) error) error
 	BucketNewest(ctx context.Context) (presence.Told, error)
+	// Erased is which events were told and then erased.
+	Erased(ctx context.Context) (presence.SeqSet, error)
 }
 
 // Survey finds out how the ledger differs from what was told. It writes nothing.
@@ -52,6 +54,8 @@ type survey struct {
 	oldest int64  // of the stream's events behind the fork
 	last   int64  // the newest told
 	found  []Span // what was found
+	// heads is the first event of each of these, by number.
+	heads map[int64]*presence.Event
 }
 
 // Run surveys. What stands in the way of an adoption is an error: a [*GapError],
@@ -63,7 +67,7 @@ func (s *Survey) Run(ctx context.Context) (Split, error) {
 	if split.Why, err = s.halted(ctx); split.Why == nil || err != nil {
 		return Split{}, err
 	}
-	it := &survey{Survey: s, logs: map[string]bool{}, oldest: math.MaxInt64}
+	it := &survey{Survey: s, logs: map[string]bool{}, heads: map[int64]*presence.Event{}, oldest: math.MaxInt64}
 	if err := it.run(ctx); err != nil {
 		return Split{}, err
 	}
@@ -81,24 +85,10 @@ func (s *Survey) Run(ctx context.Context) (Split, error) {
 // halted returns what halts the relay, as far as an adoption mends it.
 func (s *Survey) halted(ctx context.Context) (why, err error) {
 	judge := &Relay{App: s.App, Ledger: s.Ledger, Cursors: s.Cursors, Stream: s.Stream}
-	c, err := judge.position(ctx)
-	if contradiction := new(ContradictionError); errors.As(err, &contradiction) {
-		return contradiction, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	newest, err := s.Ledger.Newest(ctx)
-	for err == nil {
-		var events []presence.Event
-		if events, err = s.Ledger.After(ctx, c, page); err != nil {
-			break
-		}
-		if hole := judge.follows(c.Seq, events, newest); hole != nil || len(events) == 0 {
-			return hole, nil
-		}
-		last := &events[len(events)-1]
-		c.Seq, c.RecordedAt = last.Seq, last.RecordedAt
+	err = judge.Compare(ctx)
+	contradiction, hole := new(ContradictionError), new(HoleError)
+	if errors.As(err, &contradiction) || errors.As(err, &hole) {
+		return err, nil
 	}
 	return nil, err
 }
@@ -122,10 +112,8 @@ func (s *survey) run(ctx context.Context) (err error) {
 	if err := s.trust(ctx); err != nil {
 		return err
 	}
-	if !s.whole() {
-		if err := s.readBucket(ctx); err != nil {
-			return err
-		}
+	if err := s.readRest(ctx); err != nil {
+		return err
 	}
 	s.concludeEnd()
 	again, err := s.Stream.Tail(ctx)

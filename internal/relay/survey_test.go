@@ -21,7 +21,12 @@ type archive struct {
 	// asRead, where not nil, is what is read in place of a message.
 	asRead func(presence.Told) presence.Told
 	moves  bool // somebody publishes while it is read
+	// erased is what the control stream tells; errErased, where not nil, is told instead.
+	erased    presence.SeqSet
+	errErased error
 }
+
+func (a *archive) Erased(context.Context) (presence.SeqSet, error) { return a.erased, a.errErased }
 
 func (a *archive) At(_ context.Context, seqs []int64) (rows []presence.Event, err error) {
 	for _, seq := range seqs {
