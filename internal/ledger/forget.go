@@ -17,7 +17,7 @@ type Forgotten struct {
 	Watchlist int64 // rows
 	State     int64 // rows
 	Rows      int64 // of the ledger; each is a tombstone now
-	Replays   int64 // whose choice named the user
+	Replays   int64 // that were asked for the user alone, and cannot be resumed now
 	// Newest is the ledger's newest event now.
 	Newest int64
 }

@@ -17,7 +17,7 @@ const searchTimeout = 30 * time.Minute
 type Traces struct {
 	Watchlist int // rows, 0 or 1
 	State     int // rows, 0 or 1
-	// Replays is how many replays were asked for this user's events by name.
+	// Replays is how many replays were asked for this user alone.
 	Replays int
 
 	user string
@@ -76,9 +76,9 @@ func (l *Ledger) traces(ctx context.Context, t *Traces) error {
 	return err
 }
 
-// asksForUser holds for a replay that was asked for the user $2 by name, wherever
-// its choice says so.
-const asksForUser = `jsonb_path_exists(asked, '$.** ? (@ == $user)', jsonb_build_object('user', $2::text))`
+// asksForUser holds for a replay that was asked for the user $2 alone: of whom it
+// was asked for a hash is kept, and that of one id can be guessed.
+const asksForUser = `asked->>'users_hash' = encode(sha256(convert_to($2, 'UTF8')), 'hex')`
 
 func scanTrace(row pgx.CollectableRow) (t trace, err error) {
 	err = row.Scan(&t.seq, &t.recordedAt, &t.no)
