@@ -33,6 +33,16 @@ func (p *Past) SnapshotUpTo(ctx context.Context, seq int64) (s presence.Snapshot
 	return s, found, nil
 }
 
+// SnapshotFrom returns the oldest snapshot that knows of the event seq; found is
+// false where there is none.
+func (p *Past) SnapshotFrom(ctx context.Context, seq int64) (s presence.Snapshot, found bool, err error) {
+	s, found, err = p.snapshot(ctx, `seq >= $2 order by sweep`, seq)
+	if err != nil {
+		return s, false, fmt.Errorf("read the snapshot of app %d from event %d on: %w", p.ledger.app, seq, err)
+	}
+	return s, found, nil
+}
+
 // LastSeen returns when the newest kept sweep began, up to a given one, in which
 // each of some users was not missed. Who was missed in all of them is left out.
 func (p *Past) LastSeen(ctx context.Context, sweep int64, users []uint32) (map[uint32]time.Time, error) {

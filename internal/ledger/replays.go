@@ -60,6 +60,21 @@ func (l *Ledger) Replay(ctx context.Context, name string) (r Replay, found bool,
 	return r, true, nil
 }
 
+// Log returns the log under which events are numbered now; empty where the app is
+// not known.
+func (l *Ledger) Log(ctx context.Context) (log string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	err = l.pool.QueryRow(ctx, `select log from apps where app_id = $1`, int64(l.app)).Scan(&log)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the log of app %d: %w", l.app, err)
+	}
+	return log, nil
+}
+
 // StartReplay keeps a new replay. From then on retention leaves it what it needs,
 // the events behind ToldSeq; what was dropped before is for the caller to see.
 // Where there is one of that name already it changes nothing, and started is false.

@@ -75,25 +75,32 @@ func (r *Replay) base(ctx context.Context) (*past.State, int64, error) {
 		state, err := past.Restore(&s)
 		return state, s.Seq, err
 	}
+	state, err := StateBehind(ctx, r.Snapshots, r.First-1)
+	return state, r.First - 1, err
+}
+
+// StateBehind reckons the state behind an event, as that event and those before it
+// led to it. The caller has made sure that what it needs is there.
+func StateBehind(ctx context.Context, from Snapshots, seq int64) (*past.State, error) {
 	state, behind := past.New(), presence.Cursor{}
-	s, found, err := r.Snapshots.SnapshotUpTo(ctx, r.First-1)
+	s, found, err := from.SnapshotUpTo(ctx, seq)
 	if err == nil && found {
 		behind.Seq = s.Seq
 		state, err = past.Restore(&s)
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	err = r.Snapshots.Events(ctx, behind, r.First-1, func(events []presence.Event) error {
+	err = from.Events(ctx, behind, seq, func(events []presence.Event) error {
 		for i := range events {
 			state.Apply(&events[i].Transition)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("the state behind event %d: %w", r.First-1, err)
+		return nil, fmt.Errorf("the state behind event %d: %w", seq, err)
 	}
-	return state, r.First - 1, nil
+	return state, nil
 }
 
 // snapshot returns that of a sweep, which has to be there still.

@@ -149,17 +149,20 @@ func (r *Replay) Tell(ctx context.Context, messages []presence.Retold, acked fun
 	return n, nil
 }
 
-// Remove deletes the stream with all that it holds. One that is not there is no
-// error.
-func (r *Replay) Remove(ctx context.Context) error {
+// Remove deletes the stream with all that it holds; removed is false where there
+// is none.
+func (r *Replay) Remove(ctx context.Context) (removed bool, err error) {
 	var done struct {
 		Success bool `json:"success"`
 	}
-	err := r.stream.request(ctx, "STREAM.DELETE."+r.Name(), struct{}{}, &done)
-	if err != nil && !errors.Is(err, ErrMissing) {
-		return fmt.Errorf("delete the stream %s: %w", r.Name(), err)
+	err = r.stream.request(ctx, "STREAM.DELETE."+r.Name(), struct{}{}, &done)
+	if errors.Is(err, ErrMissing) {
+		return false, nil
 	}
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("delete the stream %s: %w", r.Name(), err)
+	}
+	return true, nil
 }
 
 // letterAgain is a message of a replay on its way.
