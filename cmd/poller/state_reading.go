@@ -17,13 +17,14 @@ type reading struct {
 	chosen []string // all, if empty
 	online bool     // only who is
 
-	extent  ledger.Extent
-	base    presence.Snapshot // Sweep is 0 where nothing was before the first event
-	next    presence.Snapshot // the one behind base; Sweep is 0 where there is none
-	last    int64             // the newest event that may be in the state
-	applied int               // events behind base
-	lost    int64             // events behind base that an adoption went on without
-	dropped bool              // by retention, the events behind base: it is the state as of its end
+	extent   ledger.Extent
+	base     presence.Snapshot // Sweep is 0 where nothing was before the first event
+	next     presence.Snapshot // the one behind base; Sweep is 0 where there is none
+	last     int64             // the newest event that may be in the state
+	applied  int               // events behind base
+	lost     int64             // events behind base that an adoption went on without
+	earliest time.Time         // at which something is told, where base is nothing; zero for never
+	dropped  bool              // by retention, the events behind base: it is the state as of its end
 
 	state   *past.State
 	names   roster
@@ -69,10 +70,10 @@ func (r *reading) readBase(ctx context.Context, p *ledger.Past) (err error) {
 		r.last = r.next.Seq
 	}
 	if !found {
-		if earliest, there := r.earliest(); r.at.Before(earliest) || !there {
-			return r.refuse(earliest)
+		r.state, r.earliest = past.New(), r.next.Finished
+		if r.extent.PrunedSeq > 0 {
+			return r.refuse()
 		}
-		r.state = past.New()
 		return nil
 	}
 	r.dropped = r.extent.PrunedSeq > r.base.Seq && r.last > r.base.Seq
@@ -82,21 +83,12 @@ func (r *reading) readBase(ctx context.Context, p *ledger.Past) (err error) {
 	return nil
 }
 
-// earliest returns the first time at which there is a state, where no snapshot was finished by r.at: that of the first
-// event, if that is still there, or of the first snapshot.
-func (r *reading) earliest() (t time.Time, there bool) {
-	t = r.next.Finished
-	if r.extent.PrunedSeq == 0 && r.extent.First > 0 && (t.IsZero() || r.extent.FirstObserved.Before(t)) {
-		t = r.extent.FirstObserved
-	}
-	return t, !t.IsZero()
-}
-
-func (r *reading) refuse(earliest time.Time) error {
-	if earliest.IsZero() {
+// refuse says that nothing tells what is asked for, and when something does.
+func (r *reading) refuse() error {
+	if r.earliest.IsZero() {
 		return fmt.Errorf("app %d: nothing is recorded that tells who was online", r.app)
 	}
-	return fmt.Errorf("app %d: nothing is recorded that tells who was online at %s: the earliest possible time is %s", r.app, rfc(r.at), rfc(earliest))
+	return fmt.Errorf("app %d: nothing is recorded that tells who was online at %s: the earliest possible time is %s", r.app, rfc(r.at), rfc(r.earliest))
 }
 
 func (r *reading) readNames(ctx context.Context, p *ledger.Past) (err error) {
@@ -124,17 +116,28 @@ func (r *reading) readEvents(ctx context.Context, p *ledger.Past) error {
 	for _, g := range gaps {
 		r.lost += max(0, min(g.Last, r.last)-max(g.First-1, r.base.Seq))
 	}
-	return p.Events(ctx, presence.Cursor{Seq: r.base.Seq}, r.last, func(events []presence.Event) error {
+	err = p.Events(ctx, presence.Cursor{Seq: r.base.Seq}, r.last, func(events []presence.Event) error {
 		for i := range events {
-			if e := &events[i].Transition; e.Kind != presence.KindErased && !e.ObservedAt.After(r.at) {
-				r.apply(e)
-			}
+			r.apply(&events[i].Transition)
 		}
 		return nil
 	})
+	if err == nil && r.base.Sweep == 0 && r.applied == 0 {
+		return r.refuse()
+	}
+	return err
 }
 
 func (r *reading) apply(t *presence.Transition) {
+	if t.Kind == presence.KindErased {
+		return
+	}
+	if r.base.Sweep == 0 && (r.earliest.IsZero() || t.ObservedAt.Before(r.earliest)) {
+		r.earliest = t.ObservedAt
+	}
+	if t.ObservedAt.After(r.at) {
+		return
+	}
 	r.applied++
 	if o := r.brought[t.User.No]; o != nil {
 		if r.state.Status(t.User.No) != t.To { // who is told again has not changed

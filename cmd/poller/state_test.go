@@ -201,7 +201,7 @@ func TestStateCommand(t *testing.T) {
 
 	// What was told of c between :06 and :08 is only in the ledger, and that lacks its first four events now.
 	s.exec(`delete from transitions where app_id = 7 and seq <= 4`)
-	want("before the hole", 1, "", []string{"the earliest possible time is 2026-01-05T12:02:00Z"}, "--at", at(1))
+	want("a hole at the beginning", 1, "", []string{"events 1 to 2 are not in the ledger"}, "--at", at(1))
 	want("a hole", 1, "", []string{"events 3 to 4 are not in the ledger"}, "--at", at(4))
 	s.exec(`insert into gaps (app_id, first_seq, last_seq) values (7, 1, 2), (7, 3, 4)`)
 	want("a gap that was accepted", 0, header+"a,online\n\"b,\"\"\",offline\nc,offline\n", []string{"2 events behind it are gone"}, "--at", at(5))
