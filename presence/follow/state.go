@@ -19,6 +19,7 @@ const stuck = 30 * time.Second
 // standing is the state as far as it was read.
 type standing struct {
 	created time.Time // of the bucket's stream, zero where there is none
+	begun   uint64    // the bucket's last message when the reading began
 	pos     uint64    // the last message that was read
 	chain   chain     // as of the last event that was read
 	newest  int64     // the highest number that was read
@@ -105,7 +106,7 @@ func (f *Follower) readBucket(ctx context.Context, each Each, s *standing) error
 	}
 	created := stream.CachedInfo().Created
 	if s.created.IsZero() {
-		s.created = created
+		s.created, s.begun = created, stream.CachedInfo().State.LastSeq
 	}
 	if !s.created.Equal(created) {
 		return errMoved
@@ -116,12 +117,27 @@ func (f *Follower) readBucket(ctx context.Context, each Each, s *standing) error
 			return err
 		}
 	}
+	// A message that says that none is behind it may say so a moment too early: the
+	// server counts on while it stores. One of those behind may be of a user whose
+	// earlier message was gone before it was read, and who would be missing. A new
+	// consumer begins with an exact count.
+	for {
+		more, err := f.readOn(ctx, each, s)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// readOn tells what the bucket holds now behind what was read of it, if there is
+// more.
+func (f *Follower) readOn(ctx context.Context, each Each, s *standing) (more bool, err error) {
 	r, err := f.open(ctx, f.bucket(), once(s.pos+1, f.subjects("$KV.presence_"+f.app()+".")))
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer r.close()
-	return r.toEnd(ctx, math.MaxUint64, func(m *message) error { return f.stand(ctx, each, s, m) })
+	return r.pending > 0, r.toEnd(ctx, math.MaxUint64, func(m *message) error { return f.stand(ctx, each, s, m) })
 }
 
 // stand tells one user's state.
@@ -142,8 +158,11 @@ func (f *Follower) stand(ctx context.Context, each Each, s *standing, m *message
 	if s.users != nil {
 		s.users[e.User.ID] = e.Seq
 	}
-	if e.Kind == presence.KindErased || e.To == presence.Unknown || m.strange && !m.plain || !f.wanted(e.User.ID) {
+	if e.Kind == presence.KindErased || m.strange && !m.plain || !f.wanted(e.User.ID) {
 		return nil
+	}
+	if e.To == presence.Unknown && m.pos <= s.begun {
+		return nil // removed before the reading began, and so not told before
 	}
 	f.counts.States.Add(1)
 	return f.tell(ctx, each, Item{What: State, Event: m.event})
