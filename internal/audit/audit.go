@@ -77,14 +77,15 @@ type inspection struct {
 	noted                   int64 // the newest event that had been told
 	// As the database had it:
 	kept kept
-	// foreign are subjects of messages in the stream that are nobody's events.
-	foreign map[string]bool
+	// strange are subjects of messages that the stream should not have: the server
+	// has copied them into the bucket.
+	strange map[string]bool
 }
 
 // Run looks at everything. The error says that it could not; what was found is
 // in the report then, too, but more may be wrong.
 func (a Audit) Run(ctx context.Context) (*Report, error) {
-	it := &inspection{Audit: a, report: newReport(a.App), book: newBook(), foreign: map[string]bool{}}
+	it := &inspection{Audit: a, report: newReport(a.App), book: newBook(), strange: map[string]bool{}}
 	for _, part := range []struct {
 		of   string
 		look func(context.Context) error

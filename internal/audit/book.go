@@ -94,9 +94,12 @@ func (b *book) unseen(first, last int64, yield func(seq int64, erased bool)) {
 	}
 }
 
-// missing tells whether an event should be in the ledger and is not; that was
-// told already, or is accepted.
-func (b *book) missing(seq int64) bool { return b.holes.Contains(seq) }
+// missing tells whether an event should be in the ledger and is not, or cannot be
+// read; that was told already, or is accepted.
+func (b *book) missing(seq int64) bool {
+	sum, _ := b.get(seq)
+	return sum == unreadable || sum == noRow && b.holes.Contains(seq)
+}
 
 // sum is over all that is published of one event.
 func (b *book) sum(subject, id, seq, contentType string, data []byte) uint64 {

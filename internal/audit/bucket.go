@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,7 +97,7 @@ func (l *look) copied(token string) bool {
 		if kind == presence.KindErased {
 			subject = strings.TrimSuffix(subject, presence.ErasedToken)
 		}
-		if l.foreign[subject+token] {
+		if l.strange[subject+token] {
 			return true
 		}
 	}
@@ -175,27 +174,14 @@ func (l *look) absent(ctx context.Context, created time.Time) error {
 	return err
 }
 
-// stillThere returns those of whom the database knows: others have been erased
-// since it was read.
+// stillThere returns those who have a state now: others have been erased since the
+// database was read, or it was told that they have none.
 func (l *look) stillThere(ctx context.Context, users []string) ([]string, error) {
-	if !l.Live {
-		return users, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, asideTimeout)
 	defer cancel()
-	gone := map[string]bool{}
-	for _, user := range users {
-		gone[user] = l.book.users[user].held
-	}
 	rows, err := l.DB.Query(ctx, `select user_id from user_states where app_id = $1 and user_id = any($2)`, int64(l.App), users)
 	if err != nil {
 		return nil, err
 	}
-	var user string
-	_, err = pgx.ForEachRow(rows, []any{&user}, func() error {
-		gone[user] = false
-		return nil
-	})
-	maps.DeleteFunc(gone, func(_ string, is bool) bool { return is })
-	return slices.Collect(maps.Keys(gone)), err
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

@@ -61,9 +61,9 @@ func (it *inspection) readSnapshots(ctx context.Context) error {
 	_, err = pgx.ForEachRow(rows, []any{&s.sweep, &s.seq, &s.started, &s.finished, &s.watched, &s.seen, &s.missed, &s.told}, func() error {
 		if !it.Range.begins() || s.seq >= it.book.first-1 {
 			it.report.Snapshots++
-			if odd := it.odd(&s, &before); odd != "" {
+			if odd := odd(&s, &before); odd != "" {
 				it.report.add(Snapshot, strconv.FormatInt(s.sweep, 10), "the snapshot of sweep %d %s", s.sweep, odd)
-				if s.seq < before.seq || s.seq > k.lastSeq { // it stands at no place
+				if s.seq < before.seq { // it stands at no place
 					return nil
 				}
 			}
@@ -76,12 +76,10 @@ func (it *inspection) readSnapshots(ctx context.Context) error {
 }
 
 // odd says what is wrong with a snapshot in itself and behind the one before.
-func (it *inspection) odd(s, before *snapshot) string {
+func odd(s, before *snapshot) string {
 	switch {
 	case s.seq < before.seq:
 		return fmt.Sprintf("stands at event %d, the one before, of sweep %d, at event %d", s.seq, before.sweep, before.seq)
-	case s.seq > it.kept.lastSeq:
-		return fmt.Sprintf("stands at event %d, the app counts %d", s.seq, it.kept.lastSeq)
 	case s.finished.Before(s.started):
 		return fmt.Sprintf("was finished at %s, before it was started", s.finished.Format(time.RFC3339Nano))
 	case s.seen+s.missed != s.watched:
@@ -129,7 +127,12 @@ func (it *inspection) toSnapshots(ctx context.Context, seq int64) error {
 	k := &it.kept
 	for ; k.next < len(k.snapshots) && k.snapshots[k.next].seq < seq; k.next++ {
 		s := &k.snapshots[k.next]
-		if it.book.missing(s.seq+1) && it.book.missing(s.seq) {
+		if it.book.holes.Contains(s.seq) && it.book.holes.Contains(s.seq+1) {
+			continue
+		}
+		if s.seq > it.book.newest && !it.book.holes.Contains(s.seq) {
+			it.report.add(Snapshot, strconv.FormatInt(s.sweep, 10), "the snapshot of sweep %d stands at event %d, the ledger ends with event %d",
+				s.sweep, s.seq, it.book.newest)
 			continue
 		}
 		online, known, missed, err := it.bitmaps(ctx, s)

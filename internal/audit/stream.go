@@ -51,7 +51,7 @@ func (w *witness) message(ctx context.Context, m jetstream.Msg) error {
 	switch {
 	case seq < 1 || w.kept.end == 0 && seq > b.last:
 		if w.within() {
-			w.foreign[m.Subject()] = true
+			w.strange[m.Subject()] = true
 			r.add(Foreign, m.Subject(), "a message on %s with number %q is no event of the ledger", m.Subject(), text)
 		}
 		return nil
@@ -68,6 +68,7 @@ func (w *witness) message(ctx context.Context, m jetstream.Msg) error {
 	}
 	r.Messages++
 	if b.see(seq) {
+		w.strange[m.Subject()] = true
 		r.add(Doubled, text, "the stream has event %d twice", seq)
 		return nil
 	}
