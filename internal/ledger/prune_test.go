@@ -18,16 +18,18 @@ const aDay = 24 * time.Hour
 
 // past is a ledger some days of which lie behind.
 type past struct {
-	t    testing.TB
-	pool *pgxpool.Pool
-	seqs map[uint32]int64
+	t     testing.TB
+	pool  *pgxpool.Pool
+	today time.Time // its beginning, by the database's clock
+	seqs  map[uint32]int64
 }
 
 // openPast returns a ledger with empty partitions of so many days before today.
 func openPast(t testing.TB, days int) (*Ledger, *past) {
 	t.Helper()
 	l, pool := open(t)
-	p := &past{t, pool, map[uint32]int64{}}
+	today := value[time.Time](t, pool, `select date_trunc('day', clock_timestamp(), 'UTC')`).UTC()
+	p := &past{t, pool, today, map[uint32]int64{}}
 	for n := 1; n <= days; n++ {
 		p.partition(n)
 	}
@@ -45,10 +47,7 @@ func (p *past) partition(ago int) {
 func part(day time.Time) string { return "transitions_" + day.Format("20060102") }
 
 // day is the beginning of so many days ago.
-func (p *past) day(ago int) time.Time {
-	p.t.Helper()
-	return value[time.Time](p.t, p.pool, `select date_trunc('day', clock_timestamp(), 'UTC')`).UTC().Add(-time.Duration(ago) * aDay)
-}
+func (p *past) day(ago int) time.Time { return p.today.Add(-time.Duration(ago) * aDay) }
 
 // record writes so many events of an app at a time, told or not yet.
 func (p *past) record(app uint32, at time.Time, events int64) {

@@ -6,33 +6,54 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 )
 
-// snapshotTimes are when the kept snapshots of an app were finished, in order.
-func (p *past) snapshotTimes(app uint32) (times []time.Time) {
+// taken is a snapshot: when it was finished, and the newest event then.
+type taken struct {
+	At  time.Time
+	Seq int64
+}
+
+// snapshots are those of an app that are kept, in order.
+func (p *past) snapshots(app uint32) []taken {
 	p.t.Helper()
-	times = value[[]time.Time](p.t, p.pool, `select coalesce(array_agg(finished order by sweep), '{}') from snapshots where app_id = $1`, int64(app))
-	for i := range times {
-		times[i] = times[i].UTC()
+	rows, err := p.pool.Query(p.t.Context(), `select finished, seq from snapshots where app_id = $1 order by sweep`, int64(app))
+	if err != nil {
+		p.t.Fatal(err)
 	}
-	return times
+	all, err := collect(rows)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return all
+}
+
+func collect(rows pgx.Rows) ([]taken, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s taken, err error) {
+		err = row.Scan(&s.At, &s.Seq)
+		s.At = s.At.UTC()
+		return s, err
+	})
 }
 
 // thinned is what has to be left of snapshots, reckoned from the rules: each that
 // is young, the last of each hour, the last of each day, the newest 100, the
-// first. Whole hours and days alone count as old.
-func thinned(all []time.Time, now time.Time, keep Retention) (left []time.Time) {
-	for i, at := range all {
-		hour, day := at.Truncate(time.Hour), at.Truncate(aDay)
+// first one that the ledger, whose rows begin behind pruned, goes on from. Whole
+// hours and days alone count as old.
+func thinned(all []taken, pruned int64, now time.Time, keep Retention) (left []taken) {
+	first := slices.IndexFunc(all, func(s taken) bool { return s.Seq >= pruned })
+	for i, s := range all {
+		hour, day := s.At.Truncate(time.Hour), s.At.Truncate(aDay)
 		lastOf := func(period time.Time, length time.Duration) bool {
-			return i+1 == len(all) || !all[i+1].Before(period.Add(length))
+			return i+1 == len(all) || !all[i+1].At.Before(period.Add(length))
 		}
 		old := func(period time.Time, length, age time.Duration) bool {
 			return !period.Add(length).After(now.Add(-age))
 		}
 		keeps := true
 		switch {
-		case i == 0 || i >= len(all)-100:
+		case i == first || i >= len(all)-100:
 		case old(day, aDay, keep.Snapshots):
 			keeps = false
 		case old(day, aDay, keep.Hourly):
@@ -41,7 +62,7 @@ func thinned(all []time.Time, now time.Time, keep Retention) (left []time.Time) 
 			keeps = lastOf(hour, time.Hour)
 		}
 		if keeps {
-			left = append(left, at)
+			left = append(left, s)
 		}
 	}
 	return left
@@ -52,26 +73,28 @@ func thinned(all []time.Time, now time.Time, keep Retention) (left []time.Time) 
 func TestThin(t *testing.T) {
 	l, p := openPast(t, 0)
 	now := value[time.Time](t, p.pool, `select clock_timestamp()`).UTC()
-	var all []time.Time
+	var all []taken
+	var times []time.Time
 	for at := p.day(12).Add(7 * time.Minute); at.Before(now); at = at.Add(25 * time.Minute) {
-		all = append(all, at)
+		times = append(times, at)
+		all = append(all, taken{at, int64(len(times))})
 	}
 	execute(t, p.pool, `insert into apps (app_id) values ($1), (7)`, app)
 	for _, a := range []uint32{app, 7} {
 		execute(t, p.pool, `
 			insert into snapshots (app_id, sweep, started, finished, seq, watched, seen, missed_count, transitions, requests, online, known, missed)
 			select $1, n, at - interval '1 minute', at, n, 0, 0, 0, 0, 0, '\x01', '\x02', '{}'
-			  from unnest($2::timestamptz[]) with ordinality o (at, n)`, int64(a), all)
+			  from unnest($2::timestamptz[]) with ordinality o (at, n)`, int64(a), times)
 	}
 	keep := Retention{Transitions: 3650 * aDay, EverySweep: 3 * aDay, Hourly: 6 * aDay, Snapshots: 9 * aDay}
 	execute(t, p.pool, `insert into replays (app_id, name, asked, first_seq, last_seq, told_seq) values (7, 'slow', '{}', 1, 9, 3)`)
 	dry := prune(t, l, keep, true)
-	if got := p.snapshotTimes(app); len(got) != len(all) {
+	if got := p.snapshots(app); len(got) != len(all) {
 		t.Fatalf("a dry run left %d snapshots of %d", len(got), len(all))
 	}
 	done := prune(t, l, keep, false)
-	want := thinned(all, now, keep)
-	if diff := cmp.Diff(want, p.snapshotTimes(app)); diff != "" {
+	want := thinned(all, 0, now, keep)
+	if diff := cmp.Diff(want, p.snapshots(app)); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
 	for _, report := range []Pruned{dry, done} {
@@ -91,16 +114,16 @@ func TestThin(t *testing.T) {
 			t.Errorf("the report says %d kept and %d dropped, want %d and %d: %+v", kept, dropped, len(want), len(all)-len(want), report.Snapshots)
 		}
 	}
-	if got := len(p.snapshotTimes(7)); got != len(all) {
+	if got := len(p.snapshots(7)); got != len(all) {
 		t.Errorf("%d snapshots of the app that a replay is of, want all %d", got, len(all))
 	}
 	prune(t, l, keep, false)
-	if got := p.snapshotTimes(app); !slices.Equal(got, want) {
+	if got := p.snapshots(app); !slices.Equal(got, want) {
 		t.Errorf("thinned again: %d are left, want %d", len(got), len(want))
 	}
 	execute(t, p.pool, `update replays set moved_at = now() - interval '7 days'`)
 	prune(t, l, keep, false)
-	if got := p.snapshotTimes(7); !slices.Equal(got, want) {
+	if got := p.snapshots(7); !slices.Equal(got, want) {
 		t.Errorf("when the replay was left: %d, want %d", len(got), len(want))
 	}
 }
