@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -111,7 +112,8 @@ type choice struct {
 	name        string
 	first, last int64
 	ledger.Choice
-	core bool
+	core, state bool
+	sweeps      [2]int64 // net changes between these
 }
 
 // start makes the row where there is none, takes the replay, and returns it.
@@ -130,6 +132,13 @@ func (h *house) start(c choice) *replay.Replay {
 		Snapshots: past, Names: past, Kinds: c.Kinds, Book: hold, ToldSeq: row.ToldSeq, Told: row.Told, New: made,
 		Weather: func(err error) bool { return errors.Is(err, stream.ErrSurprise) }, Log: zerolog.Nop(),
 	}
+	r.WithState, r.At, r.Net, r.Sweeps = c.state, monday, c.sweeps[1] > 0, c.sweeps
+	if c.Users != nil {
+		r.Users = map[uint32]bool{}
+	}
+	for _, no := range c.Users {
+		r.Users[uint32(no)] = true
+	}
 	if c.core {
 		r.Teller, err = h.stream.CoreReplay(c.name)
 	} else {
@@ -137,6 +146,24 @@ func (h *house) start(c choice) *replay.Replay {
 	}
 	h.must(err)
 	return r
+}
+
+// snapshot writes the state at the end of a sweep, an hour behind the last one's and
+// five minutes long.
+func (h *house) snapshot(sweep, seq int64, online, offline, missed []uint32) {
+	h.t.Helper()
+	known := roaring.BitmapOf(online...)
+	known.AddMany(offline)
+	on, err := roaring.BitmapOf(online...).ToBytes()
+	h.must(err)
+	all, err := known.ToBytes()
+	h.must(err)
+	started := monday.Add(time.Duration(sweep) * time.Hour)
+	h.execute(`
+		insert into snapshots (app_id, sweep, started, finished, seq, watched, seen, missed_count, transitions, requests, online, known, missed)
+		select $1, $2, $3, $4, $5, 0, 0, coalesce(cardinality($8::int[]), 0), 0, 0, $6, $7,
+		       coalesce((select range_agg(int4range(n, n + 1)) from unnest($8::int[]) n), '{}')`,
+		app, sweep, started, started.Add(5*time.Minute), seq, on, all, missed)
 }
 
 // wanted returns the messages that a replay of the choice has to tell.

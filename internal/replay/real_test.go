@@ -97,6 +97,24 @@ func TestInterruptedAtRandom(t *testing.T) {
 	}
 }
 
+// cutUp runs a replay until it has told everything, and stops it after every few
+// messages.
+func (h *house) cutUp(c choice, each int) {
+	h.t.Helper()
+	for range 10_000 {
+		r := h.start(c)
+		r.Teller = &limiter{Teller: r.Teller, left: each}
+		_, err := r.Run(h.t.Context())
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errEnough) {
+			h.t.Fatal(err)
+		}
+	}
+	h.t.Fatalf("%s does not come to its end", c.name)
+}
+
 // cutter interrupts after so many messages.
 type cutter struct {
 	replay.Teller
@@ -111,21 +129,4 @@ func (c *cutter) Tell(ctx context.Context, messages []presence.Retold, told func
 			c.cut()
 		}
 	})
-}
-
-func BenchmarkReplay(b *testing.B) {
-	const events = 200_000
-	h := newHouse(b, events, 50_000)
-	for b.Loop() {
-		h.execute(`delete from replays`)
-		c := choice{name: "speed", first: 1, last: events}
-		r := h.start(c)
-		h.run(r)
-		b.StopTimer()
-		if err := h.js.DeleteStream(b.Context(), "PRESENCE_REPLAY_4000000001_speed"); err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
-	}
-	b.ReportMetric(float64(events)*float64(b.N)/b.Elapsed().Seconds(), "events/s(target>=50000)")
 }

@@ -104,7 +104,7 @@ func (r *Replay) Run(ctx context.Context) (Report, error) {
 		err := r.round(ctx)
 		switch {
 		case err == nil:
-			return r.report, r.Book.End(ctx, max(r.report.Seq, r.Last), r.report.Told)
+			return r.report, r.Book.End(context.WithoutCancel(ctx), max(r.report.Seq, r.Last), r.report.Told)
 		case ctx.Err() != nil || !r.Weather(err):
 			return r.report, r.leave(ctx, err)
 		}
