@@ -38,8 +38,9 @@ func (p *Past) Events(ctx context.Context, behind presence.Cursor, last int64, y
 		return err
 	}
 	c := chain{next: behind.Seq + 1, gaps: gaps}
+	var page []presence.Event
 	for c.next <= last {
-		page, err := p.events(ctx, behind, last)
+		page, err = p.events(ctx, page[:0], behind, last)
 		for i := 0; err == nil && i < len(page); i++ {
 			err = c.add(page[i].Seq)
 		}
@@ -61,7 +62,8 @@ func (p *Past) Events(ctx context.Context, behind presence.Cursor, last int64, y
 	return nil
 }
 
-func (p *Past) events(ctx context.Context, behind presence.Cursor, last int64) ([]presence.Event, error) {
+// events reads the next page into the place of the one before.
+func (p *Past) events(ctx context.Context, page []presence.Event, behind presence.Cursor, last int64) ([]presence.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	rows, err := p.db.Query(ctx, `
@@ -73,7 +75,7 @@ func (p *Past) events(ctx context.Context, behind presence.Cursor, last int64) (
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, p.ledger.scanEvent)
+	return pgx.AppendRows(page, rows, p.ledger.scanEvent)
 }
 
 // RecordedSince returns the first event that was recorded at or after a time,
