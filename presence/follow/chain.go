@@ -1,6 +1,10 @@
 package follow
 
-import "github.com/zim-presence/poller/presence"
+import (
+	"time"
+
+	"github.com/zim-presence/poller/presence"
+)
 
 // chain is how far an app was followed, and judges what comes. It is pure.
 type chain struct {
@@ -9,8 +13,20 @@ type chain struct {
 	logs map[string]bool // all that were seen
 	// ahead holds users whose state was told behind seq, while the bucket was
 	// filled anew, and by what event.
-	ahead map[string]int64
+	ahead map[string]standpoint
 	some  bool // only some users are read: prev_seq is the proof
+}
+
+// standpoint is the event that told a user's state.
+type standpoint struct {
+	seq int64
+	at  time.Time // its ObservedAt
+}
+
+// covers tells whether an event of the same user is this one or an earlier one, also
+// where the numbering began anew since.
+func (s standpoint) covers(e *presence.Event) bool {
+	return e.Seq <= s.seq && !e.ObservedAt.After(s.at)
 }
 
 // verdict is what an event is to a chain.
@@ -35,7 +51,7 @@ func (c *chain) judge(e *presence.Event) (verdict, presence.SeqRange) {
 		return behind, presence.SeqRange{First: e.PrevSeq, Last: e.PrevSeq}
 	case !c.some && e.Seq != c.seq+1:
 		return behind, presence.SeqRange{First: c.seq + 1, Last: e.Seq - 1}
-	case c.ahead[e.User.ID] >= e.Seq:
+	case c.ahead[e.User.ID].covers(e):
 		return within, presence.SeqRange{}
 	}
 	return next, presence.SeqRange{}
@@ -45,7 +61,7 @@ func (c *chain) judge(e *presence.Event) (verdict, presence.SeqRange) {
 func (c *chain) done(e *presence.Event) {
 	c.seq, c.log = e.Seq, e.Log
 	c.saw(e.Log)
-	if c.ahead[e.User.ID] <= e.Seq {
+	if c.ahead[e.User.ID].seq <= e.Seq {
 		delete(c.ahead, e.User.ID)
 	}
 }

@@ -129,17 +129,17 @@ func (f *Follower) durable(ctx context.Context, p place) (jetstream.Consumer, er
 	return f.js.CreateConsumer(ctx, f.events(), cfg)
 }
 
-// catchUp tells what stands between the chain's end and a place in the stream.
+// catchUp tells what stands between the chain's end and a place in the stream. What
+// was acknowledged is only counted.
 func (f *Follower) catchUp(ctx context.Context, each Each, p place, last uint64) error {
-	r, err := f.open(ctx, f.events(), once(p.start, f.filters()))
+	err := f.readTo(ctx, p, last, func(m *message) error {
+		how := asEvent
+		if m.pos <= f.handed {
+			how = untold
+		}
+		return f.hear(ctx, each, m, how)
+	})
 	if err != nil {
-		return err
-	}
-	defer r.close()
-	if err := f.same(ctx, p); err != nil {
-		return err
-	}
-	if err := r.toEnd(ctx, last, func(m *message) error { return f.hear(ctx, each, m, m.pos <= f.handed) }); err != nil {
 		return err
 	}
 	return f.keep(ctx)

@@ -180,7 +180,7 @@ func (f *Follower) final(err error) bool {
 // begin sets where the chain begins.
 func (f *Follower) begin(c chain) {
 	c.some = f.some
-	f.chain, f.begun, f.why, f.hint, f.standing = c, true, nil, place{}, nil
+	f.chain, f.begun, f.why, f.standing = c, true, nil, nil
 	f.counts.Seq.Store(c.seq)
 }
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/zim-presence/poller/presence"
 )
 
@@ -49,7 +47,7 @@ func (f *Follower) live(ctx context.Context, each Each) error {
 			}
 			continue
 		}
-		if err := f.hear(ctx, each, &m, false); err != nil {
+		if err := f.hear(ctx, each, &m, asEvent); err != nil {
 			return err
 		}
 		if f.cfg.Durable != "" {
@@ -96,8 +94,8 @@ func (f *Follower) approach(ctx context.Context, each Each, p place) error {
 	hole := presence.SeqRange{First: c.seq + 1, Last: p.first - 1}
 	if p.first == 0 && p.emptied {
 		// All has expired: only the bucket tells how far it went.
-		newest, _, err := f.newest(ctx)
-		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		newest, err := f.bucketNewest(ctx)
+		if err != nil {
 			return err
 		}
 		hole.Last = newest
@@ -106,7 +104,7 @@ func (f *Follower) approach(ctx context.Context, each Each, p place) error {
 	if hole.Last < hole.First || f.some && !p.nothing {
 		return nil
 	}
-	return f.cross(ctx, each, hole, true)
+	return f.cross(ctx, each, hole, asEvent, true)
 }
 
 // anew says that another event stands where the chain's end was told.
@@ -114,9 +112,17 @@ func (f *Follower) anew(seq int64, log string) error {
 	return &AnewError{App: f.cfg.App, Seq: f.chain.seq, Log: f.chain.log, NewSeq: seq, NewLog: log}
 }
 
-// hear deals with one message: tells it, unless that was done or is not wanted. An
-// event that was handed on before, to a program that is gone, is not told again.
-func (f *Follower) hear(ctx context.Context, each Each, m *message, handed bool) error {
+// manner is how an event is told.
+type manner uint8
+
+const (
+	asEvent manner = iota
+	asState
+	untold // because it was, or the state has it
+)
+
+// hear deals with one message: tells it, unless that was done or is not wanted.
+func (f *Follower) hear(ctx context.Context, each Each, m *message, how manner) error {
 	e := &m.event
 	if m.pos < f.hint.start {
 		f.again(e)
@@ -128,7 +134,7 @@ func (f *Follower) hear(ctx context.Context, each Each, m *message, handed bool)
 	}
 	verdict, hole := f.chain.judge(e)
 	if verdict == behind {
-		if err := f.cross(ctx, each, hole, false); err != nil {
+		if err := f.cross(ctx, each, hole, how, false); err != nil {
 			return err
 		}
 		verdict, _ = f.chain.judge(e)
@@ -143,13 +149,11 @@ func (f *Follower) hear(ctx context.Context, each Each, m *message, handed bool)
 	case behind:
 		// Of some users: the event before was erased, and is no obstacle.
 	case within:
-		handed = true
+		how = untold
 	case next:
 	}
-	if !handed {
-		if err := f.pass(ctx, each, m); err != nil {
-			return err
-		}
+	if err := f.pass(ctx, each, m, how); err != nil {
+		return err
 	}
 	f.chain.done(e)
 	f.counts.Seq.Store(e.Seq)
@@ -180,10 +184,17 @@ func (f *Follower) passed(m *message) bool {
 }
 
 // pass tells the event if the program wants to hear of it.
-func (f *Follower) pass(ctx context.Context, each Each, m *message) error {
+func (f *Follower) pass(ctx context.Context, each Each, m *message, how manner) error {
 	e := &m.event
 	if e.Kind == presence.KindErased {
-		return f.tellErased(ctx, each, presence.SeqRange{First: e.Seq, Last: e.Seq})
+		return f.tellErased(ctx, each, presence.SeqRange{First: e.Seq, Last: e.Seq}, how)
+	}
+	switch how {
+	case untold:
+		return nil
+	case asState:
+		return f.tellState(ctx, each, m)
+	case asEvent:
 	}
 	if m.strange || !f.wanted(e.User.ID) || f.kinds != nil && !f.kinds[e.Kind] {
 		return nil
@@ -204,22 +215,51 @@ func (f *Follower) look(ctx context.Context, r *reading) error {
 }
 
 func (f *Follower) advance(ctx context.Context, r *reading) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	stream, err := f.js.Stream(ctx, f.events())
+	stream, err := f.js.Stream(asking, f.events())
 	if err != nil {
 		return err
 	}
-	// First the stream's end, then whether the users' events up to it are done.
-	m, err := search{f, stream}.at(ctx, stream.CachedInfo().State.LastSeq)
-	if err != nil || m.event.Seq <= f.chain.seq {
+	// The stream's end comes first, then whether the users' events up to it are done.
+	if drained, err := r.drained(ctx); err != nil || !drained {
 		return err
 	}
-	if drained, err := r.drained(ctx); err != nil || !drained {
+	return f.skip(ctx, stream.CachedInfo().State.LastSeq)
+}
+
+// skip moves the chain to an event of the stream, where only some users are read
+// and all that theirs are up to there is done.
+func (f *Follower) skip(ctx context.Context, pos uint64) error {
+	if !f.some || pos < f.hint.start {
+		return nil
+	}
+	asking, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
+	stream, err := f.js.Stream(asking, f.events())
+	if err != nil {
+		return err
+	}
+	m, err := search{f, stream}.at(asking, pos)
+	if err != nil || m.pos != pos || m.event.Seq <= f.chain.seq {
 		return err
 	}
 	f.chain.done(&presence.Event{Log: m.event.Log, Transition: presence.Transition{Seq: m.event.Seq}})
 	f.counts.Seq.Store(m.event.Seq)
-	f.hint.start = m.pos + 1
+	f.hint.start = pos + 1
 	return nil
+}
+
+// readTo reads the event stream from a place up to a message, or to its end where
+// that message is gone.
+func (f *Follower) readTo(ctx context.Context, p place, last uint64, take func(*message) error) error {
+	r, err := f.open(ctx, f.events(), once(p.start, f.filters()))
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if err := f.same(ctx, p); err != nil {
+		return err
+	}
+	return r.toEnd(ctx, last, take)
 }

@@ -14,6 +14,7 @@ import (
 type place struct {
 	created time.Time // of the stream: one made anew counts from 1 again
 	start   uint64    // the message to begin with
+	end     uint64    // the stream's last message, when it was looked at
 	// first is the number of the event there, 0 where none is yet.
 	first int64
 	// log is what the id of the event before says, "" where that is gone.
@@ -35,7 +36,7 @@ func (f *Follower) locate(ctx context.Context, seq int64, hint place) (place, er
 		return place{}, fmt.Errorf("find event %d in %s: %w", seq, f.events(), err)
 	}
 	info := stream.CachedInfo()
-	p := place{created: info.Created, start: info.State.LastSeq + 1, nothing: true, emptied: info.State.LastSeq > 0 && info.State.Msgs == 0}
+	p := place{created: info.Created, start: info.State.LastSeq + 1, end: info.State.LastSeq, nothing: true, emptied: info.State.LastSeq > 0 && info.State.Msgs == 0}
 	if info.State.Msgs == 0 {
 		return p, nil
 	}

@@ -269,6 +269,9 @@ func (p *program) each(_ context.Context, item follow.Item) error {
 			p.fault("state behind current: %s", item)
 		}
 		p.status[e.User.ID] = e.To
+		if e.To == presence.Unknown {
+			delete(p.status, e.User.ID)
+		}
 	case follow.Current:
 		p.current, p.seq = true, item.Seq
 	case follow.Erased:

@@ -21,11 +21,13 @@ type standing struct {
 	created time.Time // of the bucket's stream, zero where there is none
 	begun   uint64    // the bucket's last message when the reading began
 	pos     uint64    // the last message that was read
-	chain   chain     // as of the last event that was read
-	newest  int64     // the highest number that was read
-	// users holds the last event of each user, where it is needed: where only some
-	// users are read, and where the bucket did not ascend.
-	users map[string]int64
+	// chain is as of the bucket's last event before it was read: whoever changed
+	// since stands in the event stream behind that.
+	chain  chain
+	newest int64 // the highest number that was read
+	// users holds what told each user's state, where it is needed: where the bucket
+	// did not ascend.
+	users map[string]standpoint
 	// stoodAt is where the bucket stood when it was last found to end too early,
 	// and stoodSince since when.
 	stoodAt    uint64
@@ -35,18 +37,24 @@ type standing struct {
 // errMoved says that the bucket cannot be read on from where the reading was.
 var errMoved = errors.New("the bucket was made anew, or is being filled anew")
 
-// state tells the state: all that the bucket holds, up to its end.
+// state tells the state: what the bucket holds, and what the event stream has added
+// to it meanwhile.
 //
-//	read the bucket to its end ──▶ does the event stream join? ──▶ Current
-//	        ▲                                  │ not yet
-//	        └──────────────────────────────────┘
+//	note the bucket's last event ──▶ read the bucket ──▶ does the event stream join?
+//	        ▲                                                │ not yet       │ yes
+//	        └────────────────────────────────────────────────┘               ▼
+//	                          Current ◀── read the events up to the stream's end
 //
-// As of the bucket's last event the state is exact: whoever changed while it was
-// read was read again behind. Where the bucket is filled anew, it goes back in
-// time; then each user's place is kept, so that no event is told a second time.
+// The bucket alone would not do: a user who changes while it is read may have gone
+// from where the reading comes, to where it does not come any more. So the events
+// since its end was noted are read as well, as state. What is told is exact as of
+// the last of them, and that end is noted once: a busy app cannot hold it up.
+//
+// Where the bucket is filled anew, it goes back in time; then each user's place is
+// kept, so that no event is told a second time.
 func (f *Follower) state(ctx context.Context, each Each) error {
 	if f.standing == nil {
-		if err := f.reset(ctx, each, f.some); err != nil {
+		if err := f.reset(ctx, each, false); err != nil {
 			return err
 		}
 	}
@@ -56,9 +64,10 @@ func (f *Follower) state(ctx context.Context, each Each) error {
 			f.log.Debug("the state begins again", "err", err)
 			err = f.reset(ctx, each, true)
 		} else if err == nil {
+			var p place
 			var joins bool
-			if joins, err = f.joins(ctx, f.standing); joins {
-				return f.complete(ctx, each, f.standing)
+			if p, joins, err = f.joins(ctx, f.standing); joins {
+				return f.complete(ctx, each, f.standing, p)
 			}
 			err = f.standing.trails(err)
 		}
@@ -87,7 +96,7 @@ func (s *standing) trails(err error) error {
 func (f *Follower) reset(ctx context.Context, each Each, keep bool) error {
 	f.standing = &standing{}
 	if keep {
-		f.standing.users = map[string]int64{}
+		f.standing.users = map[string]standpoint{}
 	}
 	f.counts.Resets.Add(1)
 	return f.tell(ctx, each, Item{What: Reset, Why: f.why})
@@ -99,45 +108,27 @@ func (f *Follower) readBucket(ctx context.Context, each Each, s *standing) error
 	defer cancel()
 	stream, err := f.js.Stream(asking, f.bucket())
 	if errors.Is(err, jetstream.ErrStreamNotFound) && s.created.IsZero() {
-		return nil // none yet: there is nothing to tell if the event stream has everything
+		return nil // none yet: the event stream may have everything
 	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", f.bucket(), err)
 	}
-	created := stream.CachedInfo().Created
+	info := stream.CachedInfo()
 	if s.created.IsZero() {
-		s.created, s.begun = created, stream.CachedInfo().State.LastSeq
+		s.created, s.begun = info.Created, info.State.LastSeq
 	}
-	if !s.created.Equal(created) {
+	if !s.created.Equal(info.Created) {
 		return errMoved
 	}
-	if f.some {
-		// Before the users are read: they are then at least as new.
-		if s.chain.seq, s.chain.log, err = f.newest(ctx); err != nil {
-			return err
-		}
+	if s.chain.seq, s.chain.log, err = f.newest(ctx, info.State.LastSeq); err != nil {
+		return err
 	}
-	// A message that says that none is behind it may say so a moment too early: the
-	// server counts on while it stores. One of those behind may be of a user whose
-	// earlier message was gone before it was read, and who would be missing. A new
-	// consumer begins with an exact count.
-	for {
-		more, err := f.readOn(ctx, each, s)
-		if err != nil || !more {
-			return err
-		}
-	}
-}
-
-// readOn tells what the bucket holds now behind what was read of it, if there is
-// more.
-func (f *Follower) readOn(ctx context.Context, each Each, s *standing) (more bool, err error) {
 	r, err := f.open(ctx, f.bucket(), once(s.pos+1, f.subjects("$KV.presence_"+f.app()+".")))
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer r.close()
-	return r.pending > 0, r.toEnd(ctx, math.MaxUint64, func(m *message) error { return f.stand(ctx, each, s, m) })
+	return r.toEnd(ctx, math.MaxUint64, func(m *message) error { return f.stand(ctx, each, s, m) })
 }
 
 // stand tells one user's state.
@@ -152,68 +143,74 @@ func (f *Follower) stand(ctx context.Context, each Each, s *standing, m *message
 		return errMoved
 	}
 	s.newest = max(s.newest, e.Seq)
-	if !f.some {
-		s.chain.seq, s.chain.log = e.Seq, e.Log
-	}
 	if s.users != nil {
-		s.users[e.User.ID] = e.Seq
-	}
-	if e.Kind == presence.KindErased || m.strange && !m.plain || !f.wanted(e.User.ID) {
-		return nil
+		s.users[e.User.ID] = standpoint{e.Seq, e.ObservedAt}
 	}
 	if e.To == presence.Unknown && m.pos <= s.begun {
 		return nil // removed before the reading began, and so not told before
+	}
+	return f.tellState(ctx, each, m)
+}
+
+// tellState tells a user's state if the program wants to hear of the user.
+func (f *Follower) tellState(ctx context.Context, each Each, m *message) error {
+	if m.event.Kind == presence.KindErased || m.strange && !m.plain || !f.wanted(m.event.User.ID) {
+		return nil
 	}
 	f.counts.States.Add(1)
 	return f.tell(ctx, each, Item{What: State, Event: m.event})
 }
 
-// joins tells whether the event stream goes on where the state ends. While the
-// bucket trails so far that it does not, the error says what is between.
-func (f *Follower) joins(ctx context.Context, s *standing) (bool, error) {
+// joins tells whether the event stream goes on where the bucket ended, and where.
+// While the bucket trails so far that it does not, the error says what is between.
+func (f *Follower) joins(ctx context.Context, s *standing) (place, bool, error) {
 	p, err := f.locate(ctx, s.chain.seq, place{})
 	if err != nil {
-		return false, err
+		return p, false, err
 	}
 	if p.first == 0 {
 		// A stream that has held events, and no state: the bucket is being made anew.
-		return !p.emptied || s.chain.seq > 0, nil
+		return p, !p.emptied || s.chain.seq > 0, nil
 	}
 	hole := presence.SeqRange{First: s.chain.seq + 1, Last: p.first - 1}
 	if left, err := f.unexplained(ctx, hole); err != nil || len(left) == 0 {
-		return err == nil, err
+		return p, err == nil, err
 	}
-	return false, &GapError{App: f.cfg.App, First: hole.First, Last: hole.Last}
+	return p, false, &GapError{App: f.cfg.App, First: hole.First, Last: hole.Last}
 }
 
-// complete tells that the state is complete, and begins the chain there.
-func (f *Follower) complete(ctx context.Context, each Each, s *standing) error {
-	c := s.chain
-	for id, seq := range s.users {
-		if seq > c.seq {
-			if c.ahead == nil {
-				c.ahead = map[string]int64{}
+// complete reads the events that came meanwhile, tells that the state is complete,
+// and begins the chain there.
+func (f *Follower) complete(ctx context.Context, each Each, s *standing, p place) error {
+	f.chain, f.hint = s.chain, p
+	f.chain.some = f.some
+	for id, at := range s.users {
+		if at.seq > s.chain.seq {
+			if f.chain.ahead == nil {
+				f.chain.ahead = map[string]standpoint{}
 			}
-			c.ahead[id] = seq
+			f.chain.ahead[id] = at
 		}
 	}
-	if err := f.tell(ctx, each, Item{What: Current, Seq: c.seq}); err != nil {
+	if p.start <= p.end {
+		if err := f.readTo(ctx, p, p.end, func(m *message) error { return f.hear(ctx, each, m, asState) }); err != nil {
+			return err
+		}
+	}
+	if err := f.skip(ctx, p.end); err != nil {
 		return err
 	}
-	f.begin(c)
+	if err := f.tell(ctx, each, Item{What: Current, Seq: f.chain.seq}); err != nil {
+		return err
+	}
+	f.begin(f.chain)
 	return f.keep(ctx)
 }
 
-// newest returns the last event that the bucket holds; 0 for none. What is foreign
+// newest returns the last event that the bucket holds, which ends with message last
+// or a later one; 0 for none. What is foreign
 // at its end is passed over.
-func (f *Follower) newest(ctx context.Context) (seq int64, log string, err error) {
-	asking, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	stream, err := f.js.Stream(asking, f.bucket())
-	if err != nil {
-		return 0, "", fmt.Errorf("read %s: %w", f.bucket(), err)
-	}
-	last := stream.CachedInfo().State.LastSeq
+func (f *Follower) newest(ctx context.Context, last uint64) (seq int64, log string, err error) {
 	for _, start := range []uint64{last - min(last, 100) + 1, 1} {
 		if seq, log, err = f.newestFrom(ctx, start); seq > 0 || err != nil {
 			break
@@ -235,4 +232,20 @@ func (f *Follower) newestFrom(ctx context.Context, start uint64) (seq int64, log
 		return nil
 	})
 	return seq, log, err
+}
+
+// bucketNewest returns the number of the last event that the bucket holds; 0 where
+// there is none.
+func (f *Follower) bucketNewest(ctx context.Context) (int64, error) {
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	stream, err := f.js.Stream(asking, f.bucket())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", f.bucket(), err)
+	}
+	seq, _, err := f.newest(ctx, stream.CachedInfo().State.LastSeq)
+	return seq, err
 }
