@@ -98,7 +98,8 @@ func TestLeastPermissions(t *testing.T) {
 		t.Fatalf("poller migrate: exit code %d, %s", code, out)
 	}
 	statements(t, owner, sql[2])
-	statements(t, root, "create role backend login;\ncreate role analyst login;\ngrant connect on database presence to backend, analyst")
+	statements(t, root, "create role backend login;\ncreate role analyst login;\ncreate role historian login;\n"+
+		"grant connect on database presence to backend, analyst, historian")
 	statements(t, owner, sql[3])
 
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN, "POLLER_NATS_URL=nats://poller:secret@"+server.Addr())
@@ -127,6 +128,13 @@ func TestLeastPermissions(t *testing.T) {
 	w.untilReady(daemon)
 	daemon.stop()
 	w.audit()
+	for _, role := range []string{"poller", "historian"} {
+		w.env = append(w.env, "POLLER_DATABASE_URL="+as(db, role, "presence"))
+		if out, code := w.run("state", "-o", "count"); code != 0 || !strings.Contains(out, "\noffline ") {
+			t.Errorf("poller state as %s: exit code %d, %s", role, code, out)
+		}
+	}
+	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN)
 	// An empty database adopts what was told: by hand, as the tables' owner, with the poller's user at NATS.
 	w.exec(`truncate apps, user_states, transitions, snapshots, relay_cursors`)
 	epoch := w.count(`select coalesce(sum(epoch), 0) from apps`)
@@ -164,21 +172,28 @@ func (w *world) refusedInPostgres(db *localtest.TCPPostgres) {
 			"insert into watched_users values (1, 'a')", "delete from watched_users", "update poller_migrations set version_id = 0",
 			"create table public.t ()", "create temporary table t ()", "create schema s", "alter table transitions add x int",
 			"drop function ensure_partitions(integer)", "set role poller_owner",
+			"drop function prune_transitions(interval, boolean)", "select transitions_held('transitions')",
 		},
 		"backend": {
 			"update watched_users set user_id = 'b'", "truncate watched_users", "select from presence", "select from transitions",
 			"select from user_states", "select ensure_partitions(1)",
+			"select prune_transitions('90 days', false)", "select thin_snapshots(1, '1 day', '1 day', '1 day', false)",
 		},
 		"analyst": {
 			"select from watched_users", "select from user_states", "select from apps", "select from snapshots", "delete from transitions",
 			"insert into transitions default values", "update presence set status = 'online'", "select ensure_partitions(1)",
+			"select prune_transitions('90 days', false)", "select thin_snapshots(1, '1 day', '1 day', '1 day', false)",
+		},
+		"historian": {
+			"select from watched_users", "delete from snapshots", "insert into transitions default values", "update apps set owner = ''",
+			"create temporary table t ()",
 		},
 	} {
 		for _, statement := range tries {
 			refused(t, as(db, role, "presence"), statement)
 		}
 	}
-	// More days ahead than anybody needs would be a way to fill the catalogue.
+	// More days ahead than anybody needs would be a way to fill the catalogue; what is of today nobody may drop.
 	conn, err := pgx.Connect(t.Context(), as(db, "poller", "presence"))
 	if err != nil {
 		t.Fatal(err)
@@ -187,6 +202,11 @@ func (w *world) refusedInPostgres(db *localtest.TCPPostgres) {
 	for _, ahead := range []string{"32", "-1", "null"} {
 		if _, err := conn.Exec(t.Context(), "select ensure_partitions("+ahead+")"); err == nil {
 			t.Errorf("ensure_partitions(%s) is no error", ahead)
+		}
+	}
+	for _, call := range []string{"prune_transitions('1 hour', false)", "thin_snapshots(1, '1 hour', '1 day', '1 day', false)"} {
+		if _, err := conn.Exec(t.Context(), "select "+call); err == nil {
+			t.Errorf("%s is no error", call)
 		}
 	}
 }
