@@ -70,9 +70,9 @@ func (l *look) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now.moving = true
 	prefix := "$KV.presence_" + app + "."
 	err = now.each(ctx, 0, func(m jetstream.Msg) error {
-		l.found.Entries++
 		token := strings.TrimPrefix(m.Subject(), prefix)
 		user, err := presence.DecodeUser(token)
 		if err == nil {
@@ -86,6 +86,7 @@ func (l *look) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.found.Entries = len(l.keys)
 	return l.absent(ctx, now.created)
 }
 

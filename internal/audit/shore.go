@@ -23,6 +23,7 @@ type shore struct {
 	first   uint64 // the oldest message
 	last    uint64 // the newest that is there, 0 for none
 	ended   uint64 // the newest that ever was
+	moving  bool   // messages move to the end: all is read when the reading has caught up
 }
 
 // noteStreams notes where the streams end, before the database is read.
@@ -70,7 +71,8 @@ func (a *Audit) shore(ctx context.Context, name string) (shore, error) {
 	return s, nil
 }
 
-// each calls yield with every message from one on up to the last, in order.
+// each calls yield with every message from one on up to the last, in order. Of a
+// stream in which messages move, one may come twice, and none is passed over.
 func (s *shore) each(ctx context.Context, from uint64, yield func(jetstream.Msg) error) error {
 	if s.last == 0 || from > s.last {
 		return nil
@@ -98,10 +100,10 @@ func (s *shore) each(ctx context.Context, from uint64, yield func(jetstream.Msg)
 		if err != nil {
 			return err
 		}
-		if meta.Sequence.Stream <= s.last { // else the last has gone meanwhile
+		if s.moving || meta.Sequence.Stream <= s.last { // else the last has gone meanwhile
 			err = yield(m)
 		}
-		if err != nil || meta.Sequence.Stream >= s.last || ctx.Err() != nil {
+		if err != nil || meta.Sequence.Stream >= s.last && !(s.moving && meta.NumPending > 0) || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
 	}
