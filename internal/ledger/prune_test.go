@@ -292,6 +292,35 @@ func TestPruneGivesWay(t *testing.T) {
 	}
 }
 
+// A replay may begin while the drop waits for its locks.
+func TestPruneLooksOnceMore(t *testing.T) {
+	l, p := openPast(t, 2)
+	p.record(app, p.day(2), 10)
+	p.tell(app)
+	p.snapshot(app, p.day(0))
+	for deadline := time.Now().Add(time.Minute); ; {
+		free := lockAside(t, p.pool, `select from transitions limit 1`)
+		done := make(chan error, 1)
+		go func() { _, err := l.pruneDay(t.Context(), aDay, false); done <- err }()
+		for len(done) == 0 && value[int](t, p.pool, `select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'`) == 0 {
+			continue
+		}
+		execute(t, p.pool, `insert into replays (app_id, name, asked, first_seq, last_seq, told_seq) values ($1, 'r', '{}', 1, 10, 0)`, app)
+		free()
+		err := <-done
+		if !locked(err) || len(p.kept()) != 2 {
+			t.Fatalf("beside a replay that begins: %v, and %v are left", err, p.kept())
+		}
+		if strings.Contains(err.Error(), "is needed since this moment") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the drop never got its lock: %v", err)
+		}
+		execute(t, p.pool, `delete from replays`)
+	}
+}
+
 // A commit that waits behind a drop that waits is served within its patience.
 func TestPruneHoldsUpACommitForLessThanItsPatience(t *testing.T) {
 	l, p := openPast(t, 2)
