@@ -212,7 +212,7 @@ func BenchmarkYear(b *testing.B) {
 			slowest, pruning = max(slowest, took), pruning+took
 			execute(b, p.pool, `vacuum snapshots`) // as autovacuum would
 			ledger = append(ledger, scale*mb(b, p, `
-				select sum(pg_total_relation_size(inhrelid)) 
+				select sum(pg_total_relation_size(inhrelid))
 				  from pg_inherits
 				 where inhparent = 'transitions'::regclass and pg_relation_size(inhrelid) > 0`))
 			snapshots = append(snapshots, mb(b, p, `select pg_total_relation_size('snapshots')`))
