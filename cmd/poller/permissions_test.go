@@ -98,8 +98,8 @@ func TestLeastPermissions(t *testing.T) {
 		t.Fatalf("poller migrate: exit code %d, %s", code, out)
 	}
 	statements(t, owner, sql[2])
-	statements(t, root, "create role backend login;\ncreate role analyst login;\ncreate role historian login;\n"+
-		"grant connect on database presence to backend, analyst, historian")
+	statements(t, root, "create role backend login;\ncreate role analyst login;\ncreate role historian login;\ncreate role replayer login;\ncreate role auditor login;\n"+
+		"grant connect on database presence to backend, analyst, historian, replayer, auditor")
 	statements(t, owner, sql[3])
 
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN, "POLLER_NATS_URL=nats://poller:secret@"+server.Addr())
@@ -134,6 +134,8 @@ func TestLeastPermissions(t *testing.T) {
 			t.Errorf("poller state as %s: exit code %d, %s", role, code, out)
 		}
 	}
+	w.verifiesAs(db, server)
+	w.replaysAs(db, server)
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN)
 	// An empty database adopts what was told: by hand, as the tables' owner, with the poller's user at NATS.
 	w.exec(`truncate apps, user_states, transitions, snapshots, relay_cursors`)
