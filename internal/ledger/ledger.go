@@ -17,7 +17,8 @@
 //   - Every write but the cursor's and the register's names the epoch of the
 //     lease under which it is made, under the lock of the app's row. When
 //     somebody else has won the lease meanwhile it touches nothing, and the
-//     error is [ErrFenced].
+//     error is [ErrFenced]. What is past its age is dropped without a lease, by
+//     functions of the database that keep what is needed: [Ledger.Prune].
 //   - seq is gapless: it moves in the transaction that inserts the rows, under
 //     that same lock; so do user_no and recorded_at, which never runs backwards.
 //   - A commit is one statement, hence one transaction. When it answers with an
