@@ -94,7 +94,7 @@ func (f *Follower) digest() string {
 // attachDurable makes the durable consumer where there is none, tells what was
 // delivered and not acknowledged, and goes on with the consumer behind that. It
 // need not wait until the server delivers again, and nothing is told out of order.
-func (f *Follower) attachDurable(ctx context.Context, each Each, p place) (*reading, error) {
+func (f *Follower) attachDurable(ctx context.Context, each telling, p place) (*reading, error) {
 	consumer, err := f.durable(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", f.cfg.Durable, err)
@@ -131,7 +131,7 @@ func (f *Follower) durable(ctx context.Context, p place) (jetstream.Consumer, er
 
 // catchUp tells what stands between the chain's end and a place in the stream. What
 // was acknowledged is only counted.
-func (f *Follower) catchUp(ctx context.Context, each Each, p place, last uint64) error {
+func (f *Follower) catchUp(ctx context.Context, each telling, p place, last uint64) error {
 	err := f.readTo(ctx, p, last, func(m *message) error {
 		how := asEvent
 		if m.pos <= f.handed {

@@ -28,6 +28,10 @@ const (
 // item counts as not done.
 type Each func(ctx context.Context, item Item) error
 
+// telling is an Each with the context of its run: a connection that breaks ends a
+// reading, and not what the program does.
+type telling func(Item) error
+
 // Follower follows one app. [New] makes it, [Follower.Run] sets it going.
 type Follower struct {
 	js  jetstream.JetStream
@@ -105,9 +109,10 @@ func (f *Follower) Run(ctx context.Context, each Each) error {
 	}
 	defer f.running.Store(false)
 	f.standing = nil
+	telling := func(item Item) error { return each(ctx, item) }
 	for wait := shortPause; ; wait = min(2*wait, longPause) {
 		before, since := f.counts.heard.Load(), time.Now()
-		err := f.turn(ctx, each)
+		err := f.turn(ctx, telling)
 		if ctx.Err() != nil && !errors.As(err, new(*enough)) {
 			return ctx.Err()
 		}
@@ -129,10 +134,12 @@ func (f *Follower) Run(ctx context.Context, each Each) error {
 }
 
 // turn goes on until something comes up.
-func (f *Follower) turn(ctx context.Context, each Each) error {
+func (f *Follower) turn(ctx context.Context, each telling) error {
 	if err := f.connected(ctx); err != nil {
 		return err
 	}
+	ctx, done := f.whileConnected(ctx)
+	defer done()
 	if f.cfg.Durable != "" {
 		if err := f.meet(ctx); err != nil {
 			return err
@@ -164,6 +171,30 @@ func (f *Follower) connected(ctx context.Context) error {
 	return nil
 }
 
+// whileConnected ends with the connection: no answer comes to what was asked before.
+func (f *Follower) whileConnected(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	nc := f.js.Conn()
+	status := nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
+	if !nc.IsConnected() {
+		cancel(errBroken)
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-status:
+			cancel(errBroken)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-watched
+		nc.RemoveStatusListener(status)
+	}
+}
+
 // final tells whether an error ends the run. What is missing does not, where the
 // program wants to begin again.
 func (f *Follower) final(err error) bool {
@@ -185,8 +216,8 @@ func (f *Follower) begin(c chain) {
 }
 
 // tell hands an item to the program.
-func (f *Follower) tell(ctx context.Context, each Each, item Item) error {
-	if err := each(ctx, item); err != nil {
+func (f *Follower) tell(each telling, item Item) error {
+	if err := each(item); err != nil {
 		return &enough{item, err}
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 // cross goes over a hole in the numbers: all of it has to be told to be erased.
 // What else is missing is a *[GapError], or errThere where it can be read after
 // all. Who has just looked is sure that it cannot.
-func (f *Follower) cross(ctx context.Context, each Each, hole presence.SeqRange, how manner, sure bool) error {
+func (f *Follower) cross(ctx context.Context, each telling, hole presence.SeqRange, how manner, sure bool) error {
 	left, err := f.unexplained(ctx, hole)
 	if err != nil {
 		return err
@@ -96,11 +96,11 @@ func (f *Follower) refused(stream string) bool {
 
 // tellErased counts numbers whose events were erased, and tells them if that is
 // wanted.
-func (f *Follower) tellErased(ctx context.Context, each Each, run presence.SeqRange, how manner) error {
+func (f *Follower) tellErased(ctx context.Context, each telling, run presence.SeqRange, how manner) error {
 	f.counts.Erased.Add(run.Last - run.First + 1)
 	f.log.Debug("erased", "first", run.First, "last", run.Last)
 	if !f.cfg.TellErased || how != asEvent {
 		return nil
 	}
-	return f.tell(ctx, each, Item{What: Erased, First: run.First, Seq: run.Last})
+	return f.tell(each, Item{What: Erased, First: run.First, Seq: run.Last})
 }

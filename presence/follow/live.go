@@ -15,7 +15,7 @@ var errThere = errors.New("events that did not come are there")
 // live tells events from the chain's end on, until the reading ends.
 //
 //	find the place ──▶ nothing missing before it? ──▶ read, judge, tell, acknowledge
-func (f *Follower) live(ctx context.Context, each Each) error {
+func (f *Follower) live(ctx context.Context, each telling) error {
 	p, err := f.locate(ctx, f.chain.seq, f.hint)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (f *Follower) live(ctx context.Context, each Each) error {
 }
 
 // attach opens the reading of the event stream.
-func (f *Follower) attach(ctx context.Context, each Each, p place) (*reading, error) {
+func (f *Follower) attach(ctx context.Context, each telling, p place) (*reading, error) {
 	if f.cfg.Durable != "" {
 		return f.attachDurable(ctx, each, p)
 	}
@@ -86,7 +86,7 @@ func (f *Follower) same(ctx context.Context, p place) error {
 
 // approach makes sure that nothing is missing between the chain's end and the
 // place where the stream goes on.
-func (f *Follower) approach(ctx context.Context, each Each, p place) error {
+func (f *Follower) approach(ctx context.Context, each telling, p place) error {
 	c := &f.chain
 	if p.log != "" && c.log != "" && p.log != c.log {
 		return f.anew(c.seq, p.log)
@@ -122,7 +122,7 @@ const (
 )
 
 // hear deals with one message: tells it, unless that was done or is not wanted.
-func (f *Follower) hear(ctx context.Context, each Each, m *message, how manner) error {
+func (f *Follower) hear(ctx context.Context, each telling, m *message, how manner) error {
 	e := &m.event
 	if m.pos < f.hint.start {
 		f.again(e)
@@ -184,7 +184,7 @@ func (f *Follower) passed(m *message) bool {
 }
 
 // pass tells the event if the program wants to hear of it.
-func (f *Follower) pass(ctx context.Context, each Each, m *message, how manner) error {
+func (f *Follower) pass(ctx context.Context, each telling, m *message, how manner) error {
 	e := &m.event
 	if e.Kind == presence.KindErased {
 		return f.tellErased(ctx, each, presence.SeqRange{First: e.Seq, Last: e.Seq}, how)
@@ -200,7 +200,7 @@ func (f *Follower) pass(ctx context.Context, each Each, m *message, how manner) 
 		return nil
 	}
 	f.counts.Events.Add(1)
-	return f.tell(ctx, each, Item{What: Event, Event: *e, Seq: e.Seq})
+	return f.tell(each, Item{What: Event, Event: *e, Seq: e.Seq})
 }
 
 // look is done now and then while nothing comes: where only some users are read,

@@ -29,9 +29,9 @@ type place struct {
 // so it looks at hint first, the place of seq as far as is known, and else halves
 // the stream. A replica that is behind can make it start early, never late.
 func (f *Follower) locate(ctx context.Context, seq int64, hint place) (place, error) {
-	ctx, cancel := context.WithTimeout(ctx, 6*patience)
+	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	stream, err := f.js.Stream(ctx, f.events())
+	stream, err := f.js.Stream(asking, f.events())
 	if err != nil {
 		return place{}, fmt.Errorf("find event %d in %s: %w", seq, f.events(), err)
 	}

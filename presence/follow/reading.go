@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -36,11 +35,9 @@ var (
 // The decoding is done by the goroutine that nats.go calls back in, beside the
 // follower's own. Close waits until it is through.
 type reading struct {
-	nc       *nats.Conn
 	app      uint32
 	consumer jetstream.Consumer
 	running  jetstream.ConsumeContext
-	status   chan nats.Status
 
 	in   chan message
 	lost chan error
@@ -78,19 +75,13 @@ func (f *Follower) open(ctx context.Context, stream string, cfg jetstream.Consum
 func (f *Follower) read(consumer jetstream.Consumer, prefetch int) (*reading, error) {
 	info := consumer.CachedInfo()
 	r := &reading{
-		nc: f.js.Conn(), app: f.cfg.App, consumer: consumer,
+		app: f.cfg.App, consumer: consumer,
 		in: make(chan message, prefetch), lost: make(chan error, 1), done: make(chan struct{}),
 		deliver: info.Delivered.Consumer, pending: info.NumPending,
 	}
-	r.status = r.nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
 	var err error
-	if !r.nc.IsConnected() {
-		err = errBroken
-	} else {
-		r.running, err = consumer.Consume(r.take, jetstream.PullMaxMessages(prefetch), jetstream.ConsumeErrHandler(r.fault))
-	}
+	r.running, err = consumer.Consume(r.take, jetstream.PullMaxMessages(prefetch), jetstream.ConsumeErrHandler(r.fault))
 	if err != nil {
-		r.nc.RemoveStatusListener(r.status)
 		return nil, fmt.Errorf("read %s: %w", info.Stream, err)
 	}
 	return r, nil
@@ -130,17 +121,15 @@ func (r *reading) next(ctx context.Context, wake <-chan time.Time) (m message, o
 			return m, false, nil
 		case err = <-r.lost:
 			return m, false, err
-		case <-r.status:
-			return m, false, errBroken
 		case <-ctx.Done():
-			return m, false, ctx.Err()
+			return m, false, context.Cause(ctx)
 		}
 	}
 	if m.deliver != r.deliver+1 {
 		return m, false, errSkipped
 	}
 	r.deliver = m.deliver
-	return m, true, ctx.Err()
+	return m, true, context.Cause(ctx)
 }
 
 // toEnd takes what the stream holds, up to a place or to its end.
@@ -189,5 +178,4 @@ func (r *reading) close() {
 	close(r.done)
 	r.running.Stop()
 	<-r.running.Closed()
-	r.nc.RemoveStatusListener(r.status)
 }

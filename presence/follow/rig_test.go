@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -111,6 +112,21 @@ func (r *rig) some(n, crowd int) []presence.Event {
 		events = append(events, r.change(user, to))
 	}
 	return events
+}
+
+// flip makes the next event of a user, online or offline.
+func (r *rig) flip(user string) presence.Event {
+	if r.statusOf(user) == presence.Online {
+		return r.change(user, presence.Offline)
+	}
+	return r.change(user, presence.Online)
+}
+
+// ledgerFrom are the events from a number on.
+func (r *rig) ledgerFrom(seq int64) []presence.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.ledger[seq-1:])
 }
 
 func (r *rig) statusOf(user string) presence.Status {

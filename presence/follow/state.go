@@ -52,7 +52,7 @@ var errMoved = errors.New("the bucket was made anew, or is being filled anew")
 //
 // Where the bucket is filled anew, it goes back in time; then each user's place is
 // kept, so that no event is told a second time.
-func (f *Follower) state(ctx context.Context, each Each) error {
+func (f *Follower) state(ctx context.Context, each telling) error {
 	if f.standing == nil {
 		if err := f.reset(ctx, each, false); err != nil {
 			return err
@@ -93,17 +93,17 @@ func (s *standing) trails(err error) error {
 }
 
 // reset tells that the state begins.
-func (f *Follower) reset(ctx context.Context, each Each, keep bool) error {
+func (f *Follower) reset(ctx context.Context, each telling, keep bool) error {
 	f.standing = &standing{}
 	if keep {
 		f.standing.users = map[string]standpoint{}
 	}
 	f.counts.Resets.Add(1)
-	return f.tell(ctx, each, Item{What: Reset, Why: f.why})
+	return f.tell(each, Item{What: Reset, Why: f.why})
 }
 
 // readBucket tells what the bucket holds behind what was read of it.
-func (f *Follower) readBucket(ctx context.Context, each Each, s *standing) error {
+func (f *Follower) readBucket(ctx context.Context, each telling, s *standing) error {
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	stream, err := f.js.Stream(asking, f.bucket())
@@ -132,7 +132,7 @@ func (f *Follower) readBucket(ctx context.Context, each Each, s *standing) error
 }
 
 // stand tells one user's state.
-func (f *Follower) stand(ctx context.Context, each Each, s *standing, m *message) error {
+func (f *Follower) stand(ctx context.Context, each telling, s *standing, m *message) error {
 	s.pos = m.pos
 	if f.passed(m) {
 		return nil
@@ -153,12 +153,12 @@ func (f *Follower) stand(ctx context.Context, each Each, s *standing, m *message
 }
 
 // tellState tells a user's state if the program wants to hear of the user.
-func (f *Follower) tellState(ctx context.Context, each Each, m *message) error {
+func (f *Follower) tellState(ctx context.Context, each telling, m *message) error {
 	if m.event.Kind == presence.KindErased || m.strange && !m.plain || !f.wanted(m.event.User.ID) {
 		return nil
 	}
 	f.counts.States.Add(1)
-	return f.tell(ctx, each, Item{What: State, Event: m.event})
+	return f.tell(each, Item{What: State, Event: m.event})
 }
 
 // joins tells whether the event stream goes on where the bucket ended, and where.
@@ -181,7 +181,7 @@ func (f *Follower) joins(ctx context.Context, s *standing) (place, bool, error) 
 
 // complete reads the events that came meanwhile, tells that the state is complete,
 // and begins the chain there.
-func (f *Follower) complete(ctx context.Context, each Each, s *standing, p place) error {
+func (f *Follower) complete(ctx context.Context, each telling, s *standing, p place) error {
 	f.chain, f.hint = s.chain, p
 	f.chain.some = f.some
 	for id, at := range s.users {
@@ -200,7 +200,7 @@ func (f *Follower) complete(ctx context.Context, each Each, s *standing, p place
 	if err := f.skip(ctx, p.end); err != nil {
 		return err
 	}
-	if err := f.tell(ctx, each, Item{What: Current, Seq: f.chain.seq}); err != nil {
+	if err := f.tell(each, Item{What: Current, Seq: f.chain.seq}); err != nil {
 		return err
 	}
 	f.begin(f.chain)
