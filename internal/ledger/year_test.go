@@ -216,7 +216,7 @@ func BenchmarkYear(b *testing.B) {
 				  from pg_inherits
 				 where inhparent = 'transitions'::regclass and pg_relation_size(inhrelid) > 0`))
 			snapshots = append(snapshots, mb(b, p, `select pg_total_relation_size('snapshots')`))
-			if n == 1 || n == 7 || n%30 == 0 || n == days {
+			if slices.Contains([]int{1, 7, 30, 60, 90, 180, days}, n) {
 				b.Logf("day %3d: transitions %8.0f MB (reckoned), snapshots %6.1f MB in %d rows", n, ledger[n-1], snapshots[n-1],
 					value[int](b, p.pool, `select count(*) from snapshots`))
 			}
