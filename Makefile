@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test chaos fuzz vet lint vuln bench test-root verify-image
+.PHONY: demo build test chaos past fuzz vet lint vuln bench test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -19,10 +19,11 @@ demo: build
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/poller ./cmd/poller
 
-## test: all tests, with the race detector, against real servers: Postgres, pgbouncer, NATS
+## test: all tests, with the race detector, against real servers: Postgres, pgbouncer, NATS; one runs a consumer in Node.js
 test: vet
 	@scripts/need-postgres
 	@scripts/need-pgbouncer
+	@scripts/need-node
 	@scripts/need-cc
 	CGO_ENABLED=1 go test -race -parallel 8 -timeout 30m ./...
 
@@ -34,6 +35,14 @@ SEED ?= 0
 chaos:
 	@scripts/need-postgres
 	go test ./internal/chaos -run TestChaos -v -count 1 -timeout 0 -chaos.for $(CHAOS_FOR) -chaos.seed $(SEED)
+
+# How long a recorded day lasts, and for how long subscribers come late.
+PAST_FOR ?= 5m
+
+## past: a day is recorded and asked for again; 200 late subscribers among faults; a seed repeats both: make past PAST_FOR=1m SEED=42
+past:
+	@scripts/need-postgres
+	go test ./internal/chaos -run 'TestDay|TestLateSubscribers' -v -count 1 -timeout 0 -past.for $(PAST_FOR) -past.seed $(SEED)
 
 # How long each fuzz target runs, and what its name has in it.
 FUZZ_FOR ?= 10m

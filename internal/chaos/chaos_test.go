@@ -17,10 +17,7 @@ import (
 
 // TestChaos does all of it; the package comment says what.
 func TestChaos(t *testing.T) {
-	seed := *chaosSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())%1_000_000_000 + 1
-	}
+	seed := drawSeed(*chaosSeed)
 	fmt.Printf("chaos for %s, seed %d: make chaos CHAOS_FOR=%s SEED=%d\n", *chaosFor, seed, *chaosFor, seed)
 	w := newWorld(t)
 	defer w.complain(seed)
@@ -77,7 +74,7 @@ func population(length time.Duration) int {
 func (w *world) subscribe() (all []*subscriber, stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var running sync.WaitGroup
-	for app := range uint32(apps) {
+	for app := range uint32(w.apps) {
 		s := &subscriber{app: app + 1}
 		all = append(all, s)
 		running.Go(func() { s.run(ctx, w.natsURL) })
@@ -91,7 +88,7 @@ func (w *world) subscribe() (all []*subscriber, stop func()) {
 // swept waits until every app has been swept twice from now on without a miss.
 func (w *world) swept() bool {
 	since := time.Now()
-	for app := range apps {
+	for app := range w.apps {
 		if !w.until(fmt.Sprintf("two more complete sweeps of app %d", app+1), func() bool {
 			return w.count(`
 				select count(*) from snapshots s
@@ -189,8 +186,14 @@ func (w *world) auditBudget(app uint32, r *row) []audit.Finding {
 }
 
 // complain says at the end of a failed run how to repeat it, and what the
-// daemons said last. A data race or a panic is a failure.
+// daemons said last.
 func (w *world) complain(seed uint64) {
+	w.complainOf("make chaos CHAOS_FOR=" + chaosFor.String() + " SEED=" + strconv.FormatUint(seed, 10))
+}
+
+// complainOf is complain for what is repeated by a certain command. A data race
+// or a panic is a failure.
+func (w *world) complainOf(again string) {
 	for _, d := range w.daemons {
 		if blame := blamed(d.log()); blame != "" {
 			w.t.Errorf("daemon %d: %s", d.n, blame)
@@ -199,7 +202,7 @@ func (w *world) complain(seed uint64) {
 	if !w.t.Failed() {
 		return
 	}
-	w.t.Logf("seed %d; the same faults again: make chaos CHAOS_FOR=%s SEED=%d", seed, *chaosFor, seed)
+	w.t.Logf("the same faults again: %s", again)
 	for _, d := range w.daemons {
 		w.t.Logf("daemon %d said last:\n%s", d.n, lastLines(d.log(), 40))
 	}

@@ -34,7 +34,7 @@ func (c *crowd) settle() {
 	// Answers take as long as over a long line: so there is always one under way
 	// when something strikes.
 	c.w.must(c.w.zim.addFaults("slow_answer:150ms", 0))
-	for app := range uint32(apps) {
+	for app := range uint32(c.w.apps) {
 		states := make(map[string]zimsim.State, c.users)
 		for n := range c.users {
 			states[userName(n)] = c.state()
@@ -43,7 +43,7 @@ func (c *crowd) settle() {
 	}
 	c.w.sql(fmt.Sprintf(`
 		insert into watched_users (app_id, user_id)
-		select a, 'user-' || lpad(n::text, 5, '0') from generate_series(1, %d) a, generate_series(0, %d) n`, apps, c.users*9/10))
+		select a, 'user-' || lpad(n::text, 5, '0') from generate_series(1, %d) a, generate_series(0, %d) n`, c.w.apps, c.users*9/10))
 }
 
 func (c *crowd) state() zimsim.State { return zimsim.State(c.random.IntN(3)) }
@@ -51,7 +51,7 @@ func (c *crowd) state() zimsim.State { return zimsim.State(c.random.IntN(3)) }
 // live flips users and edits the watchlists until ctx ends.
 func (c *crowd) live(ctx context.Context) {
 	for n := 1; pause(ctx, flipEvery); n++ {
-		app := uint32(c.random.IntN(apps)) + 1
+		app := uint32(c.random.IntN(c.w.apps)) + 1
 		states := map[string]zimsim.State{}
 		users := flipUsers
 		if n%crowdsEach == 0 {
@@ -73,7 +73,7 @@ func (c *crowd) live(ctx context.Context) {
 func (c *crowd) edit(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	app := c.random.IntN(apps) + 1
+	app := c.random.IntN(c.w.apps) + 1
 	var users []string
 	for range 1 + c.random.IntN(40) {
 		users = append(users, userName(c.random.IntN(c.users)))

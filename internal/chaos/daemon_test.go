@@ -44,8 +44,8 @@ func (w *world) newDaemon(n int) *daemon {
 	var dsn string
 	d.postgres, dsn = w.postgresLink(n)
 	d.nats = localtest.NewProxy(w.t, "tcp", strings.TrimPrefix(w.natsURL, "nats://"))
-	text := fmt.Sprintf(daemonYAML, dsn, "nats://"+d.nats.Addr(), w.zim.Links[n], rate, ttl)
-	for app := range apps {
+	text := fmt.Sprintf(daemonYAML, dsn, "nats://"+d.nats.Addr(), w.zim.Links[n], w.rate, ttl)
+	for app := range w.apps {
 		text += fmt.Sprintf("  - {app_id: %d, server_secret: %s}\n", app+1, secret)
 	}
 	file := filepath.Join(w.dir, fmt.Sprintf("daemon%d.yaml", n))

@@ -39,4 +39,22 @@
 // the promise too. A failure prints what was found first, the seed, and the last
 // lines of each daemon's log. Times are reported and not judged: a slow machine
 // makes no difference.
+//
+// # The past
+//
+//	make past                       both of the following, 5 minutes each
+//	make past PAST_FOR=1m SEED=42   as long, and with the seed, that you say
+//
+// TestDay records a day of users who come and go by themselves, at a speed that
+// makes it some seconds long, with faults of ZIM, users added and removed, a kill
+// -9 and a restart in it. Then it asks who was online at 1,000 random times, and
+// holds the answers against the truth; what is promised of them, and so judged, is
+// said at lives.since. It has the day told again to consumers who have nothing, who
+// must end with what the one has who listened all day; and poller verify must find
+// nothing.
+//
+// TestLateSubscribers lets 200 subscribers join by package follow at random moments,
+// while users flip, and two daemons and the NATS server are killed and restarted.
+// Each must begin with what the ledger says of its moment, hear each event behind it
+// once and in order, and end with the truth.
 package chaos

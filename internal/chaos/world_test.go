@@ -49,14 +49,30 @@ type world struct {
 	js      jetstream.JetStream
 	zim     simulator
 	daemons []*daemon
+	apps    int  // their ids are 1 to apps
+	rate    int  // requests a second that the daemons may send for each app
+	lax     bool // the NATS server does not sync each message: it is never killed
 	strikes *strikes
 	leases  *leases
 
 	measuring sync.WaitGroup
 }
 
+// newWorld is the world of chaos.
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), leases: &leases{}}
+	w := &world{apps: apps, rate: rate}
+	w.open(t)
+	w.makeStreams()
+	for n := range daemons {
+		w.daemons = append(w.daemons, w.newDaemon(n))
+	}
+	return w
+}
+
+// open starts the servers. There is no daemon yet, and nobody is watched. The
+// users of the simulated ZIM do what they are told.
+func (w *world) open(t *testing.T) {
+	w.t, w.dir, w.leases = t, t.TempDir(), &leases{}
 	w.strikes = &strikes{counts: map[string]int{}, locks: map[string]*sync.Mutex{}}
 	w.build()
 	w.startPostgres()
@@ -70,12 +86,7 @@ func newWorld(t *testing.T) *world {
 	if w.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
-	w.makeStreams()
 	w.startZIM()
-	for n := range daemons {
-		w.daemons = append(w.daemons, w.newDaemon(n))
-	}
-	return w
 }
 
 // build builds the daemons' binary, as the test itself was built.
@@ -123,6 +134,9 @@ func (w *world) makeStreams() {
 // startNATS starts the server, for the first time or again.
 func (w *world) startNATS() {
 	env := append(os.Environ(), "CHAOS_PART=nats", "CHAOS_DIR="+w.dir, "CHAOS_LISTEN="+strings.TrimPrefix(w.natsURL, "nats://"))
+	if w.lax {
+		env = append(env, "CHAOS_LAX=1")
+	}
 	p, err := launch(w.log("nats"), env, os.Args[0])
 	if err != nil {
 		w.t.Error(err)
@@ -136,7 +150,7 @@ func (w *world) startNATS() {
 }
 
 func (w *world) startZIM() {
-	env := append(os.Environ(), "CHAOS_PART=zim", fmt.Sprintf("CHAOS_APPS=%d", apps))
+	env := append(os.Environ(), "CHAOS_PART=zim", fmt.Sprintf("CHAOS_APPS=%d", w.apps))
 	p, err := launch(w.log("zim"), env, os.Args[0])
 	if err != nil {
 		w.t.Fatal(err)

@@ -1,0 +1,134 @@
+package chaos
+
+import (
+	"context"
+	"encoding/csv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/internal/past"
+	"github.com/zim-presence/poller/presence"
+)
+
+const (
+	stateTimes    = 1000 // at which the state is put together here, from the same parts as the command does
+	stateCommands = 40   // at which the command itself is asked
+)
+
+// states is who was online at random times, held against what was true then; what
+// is right is said at [lives.since].
+func (d *day) states(t *testing.T) {
+	book := ledger.New(d.pool, 1, zerolog.Nop())
+	names := map[uint32]string{}
+	if err := book.Past().Names(t.Context(), func(no uint32, id []byte) { names[no] = string(id) }); err != nil {
+		t.Fatal(err)
+	}
+	var verdicts tally
+	for _, at := range d.moments(stateTimes) {
+		var told *past.State
+		err := book.View(t.Context(), func(p *ledger.Past) (err error) {
+			told, err = stateAt(t.Context(), p, at)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		byName := map[string]presence.Status{}
+		for no, status := range told.Users() {
+			byName[names[no]] = status
+		}
+		verdicts.judge(t, d.lives, byName, at)
+	}
+	verdicts.sum(t)
+}
+
+// stateAt puts the state together as poller state does.
+func stateAt(ctx context.Context, p *ledger.Past, at time.Time) (*past.State, error) {
+	base, found, err := p.SnapshotAt(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	next, _, err := p.SnapshotBehind(ctx, base.Sweep)
+	if err != nil {
+		return nil, err
+	}
+	state := past.New()
+	if found {
+		if state, err = past.Restore(&base); err != nil {
+			return nil, err
+		}
+	}
+	return state, p.Events(ctx, presence.Cursor{Seq: base.Seq}, next.Seq, func(events []presence.Event) error {
+		for i := range events {
+			if !events[i].ObservedAt.After(at) {
+				state.Apply(&events[i].Transition)
+			}
+		}
+		return nil
+	})
+}
+
+// stateCommand asks the command itself.
+func (d *day) stateCommand(t *testing.T) {
+	var verdicts tally
+	for _, at := range d.moments(stateCommands) {
+		out, code := d.poller("state", "--at", at.UTC().Format(time.RFC3339Nano))
+		if code != 0 && at.Before(d.lives.sweeps[0].finished) {
+			continue // nothing may have been recorded yet: that is refused
+		}
+		if code != 0 {
+			t.Fatalf("poller state at %s: code %d", at.Format(time.RFC3339Nano), code)
+		}
+		rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := map[string]presence.Status{}
+		for _, row := range rows[1:] {
+			if told[row[0]], err = presence.ParseStatus(row[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		verdicts.judge(t, d.lives, told, at)
+	}
+	verdicts.sum(t)
+}
+
+// tally counts what came of judging states.
+type tally struct{ times, judged, decided, wrong int }
+
+// judge holds the state of everybody at a time against the truth. Who is not told
+// is told as unknown.
+func (n *tally) judge(t *testing.T, truth *lives, told map[string]presence.Status, at time.Time) {
+	n.times++
+	for user := range told {
+		if truth.users[user] == nil {
+			t.Errorf("%s is told at %s, and never was", user, at.Format(time.RFC3339Nano))
+		}
+	}
+	for user := range truth.users {
+		v := truth.judge(user, told[user], at)
+		n.judged++
+		if v.decided {
+			n.decided++
+		}
+		if v.wrong != "" {
+			if n.wrong++; n.wrong <= 10 {
+				t.Error(v.wrong)
+			}
+		}
+	}
+}
+
+// sum says what came of it. It would be no proof if nearly every answer were right.
+func (n *tally) sum(t *testing.T) {
+	t.Logf("%d times, %d states, %d wrong; of %d (%.1f %%) one answer alone was right", n.times, n.judged, n.wrong, n.decided,
+		100*float64(n.decided)/float64(max(1, n.judged)))
+	if n.times == 0 || n.decided*3 < n.judged {
+		t.Errorf("%d times, %d states, of %d one answer alone was right: too few", n.times, n.judged, n.decided)
+	}
+}
