@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zim-presence/poller/internal/audit"
@@ -23,8 +21,8 @@ const natsWithin = 5 * time.Second
 // verifyCmd is poller verify: a second opinion on all that is kept and told.
 type verifyCmd struct {
 	App    uint32 `placeholder:"ID" help:"App to look at; needed when several are configured."`
-	From   end    `placeholder:"SEQ|TIME" help:"First event to look at: its number, or when it was recorded, as 2026-11-22T18:43:36Z, 2026-11-22 (UTC), or how long ago: 2h, 7d. Everything that is there, if not given."`
-	To     end    `placeholder:"SEQ|TIME" help:"Last event to look at: its number, or a time before which it was recorded. With it the state and the bucket, which say how it is now, are not looked at."`
+	From   bound  `placeholder:"SEQ|TIME" help:"First event to look at: its number, or when it was recorded, as 2026-11-22T18:43:36Z, 2026-11-22 (UTC), or how long ago: 2h, 7d. Everything that is there, if not given."`
+	To     bound  `placeholder:"SEQ|TIME" help:"Last event to look at: its number, or a time before which it was recorded. With it the state and the bucket, which say how it is now, are not looked at."`
 	Output string `name:"output" short:"o" enum:"text,json" default:"text" help:"How to print: text or json."`
 }
 
@@ -58,34 +56,8 @@ and is counted. Nor is what retention has dropped, what an adoption went on with
 keeps 8 bytes an event and about 150 a user in memory.
 
 While it reads Postgres, in one read-only transaction, it holds up no poller. Retention drops no day meanwhile: it gives
-up at once, and tries again an hour later.`
+up, and tries again some minutes later.`
 }
-
-// end is one end of a range of events: an event's number or a time; zero where none is given.
-type end struct {
-	seq int64
-	at  time.Time
-}
-
-// Decode reads the flag's value. A number is an event's.
-func (e *end) Decode(ctx *kong.DecodeContext) (err error) {
-	token := ctx.Scan.Pop()
-	if token.IsEOL() {
-		return errEnd
-	}
-	if e.seq, err = strconv.ParseInt(token.String(), 10, 64); err == nil {
-		if e.seq < 1 {
-			return errEnd
-		}
-		return nil
-	}
-	if e.at, err = parseMoment(token.String(), time.Now()); err != nil {
-		return errEnd
-	}
-	return nil
-}
-
-var errEnd = fmt.Errorf("must be the number of an event, from 1 on, or: %w", errMoment)
 
 // Run looks at everything and prints what it found. What it found is an error, of one line.
 func (c *verifyCmd) Run(ctx context.Context, g *globals) (err error) {

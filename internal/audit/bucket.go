@@ -25,7 +25,7 @@ const (
 // readBucket holds the bucket against each user's last event. It trails the
 // stream and is looked at again until it agrees or the patience is over.
 func (it *inspection) readBucket(ctx context.Context) error {
-	if it.kept.end != 0 {
+	if it.Range.ends() {
 		return nil
 	}
 	giveUp := time.Now().Add(it.Patience)

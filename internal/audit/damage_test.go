@@ -191,6 +191,7 @@ func (p *past) ranges(t *testing.T) {
 		{"behind what is there", audit.Range{First: p.last + 100}, p.last + 1, p.last},
 		{"since a time", audit.Range{Since: day}, p.sweep[3] + 1, p.last},
 		{"until a time", audit.Range{Until: day}, p.pruned + 1, p.day},
+		{"until before everything", audit.Range{Until: day.AddDate(-1, 0, 0)}, p.pruned + 1, 0},
 		{"since the future", audit.Range{Since: at.Add(time.Hour)}, p.last + 1, p.last},
 	} {
 		got := c.run(audit.Audit{Range: r.of})

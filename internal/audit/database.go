@@ -24,7 +24,7 @@ type kept struct {
 	tx pgx.Tx // while it is read
 
 	lastSeq, pruned int64
-	end             int64      // of the range, 0 for none
+	end             int64      // of the range
 	recorded        *time.Time // of the newest commit, as the app counts it
 	userNo          int64      // the highest that was given
 	gaps            presence.SeqSet
@@ -58,6 +58,10 @@ func (it *inspection) readDatabase(ctx context.Context) error {
 		_ = tx.Rollback(ctx) // nothing was written
 	}()
 	it.kept.tx = tx
+	// Before anything is read: the end of a partition that is dropped meanwhile would be seen, whatever is said in apps.
+	if _, err := tx.Exec(ctx, `lock table transitions in access share mode`); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		of   string
 		read func(context.Context) error

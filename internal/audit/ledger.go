@@ -29,14 +29,10 @@ func (it *inspection) readLedger(ctx context.Context) error {
 	if err := it.start(ctx); err != nil {
 		return err
 	}
-	last := k.end
-	if last == 0 {
-		last = math.MaxInt64
-	}
 	it.report.First = b.first
 	b.newest = b.first - 1
 	if _, err := k.tx.Exec(ctx, `declare audited no scroll cursor for
-		select `+eventColumns+` from transitions where app_id = $1 and seq >= $2 and seq <= $3 order by seq`, int64(it.App), b.first, last); err != nil {
+		select `+eventColumns+` from transitions where app_id = $1 and seq >= $2 and seq <= $3 order by seq`, int64(it.App), b.first, k.end); err != nil {
 		return err
 	}
 	recorded := time.Time{}
@@ -167,10 +163,7 @@ func (r run) String() string {
 // end holds the app's own counts against the rows.
 func (it *inspection) end(recorded time.Time) {
 	k, b, r := &it.kept, it.book, it.report
-	b.last = max(b.newest, k.lastSeq)
-	if k.end != 0 {
-		b.last = min(k.end, b.last)
-	}
+	b.last = min(k.end, max(b.newest, k.lastSeq))
 	r.Last = b.last
 	wrong := b.newest > k.lastSeq
 	if b.last > b.newest {

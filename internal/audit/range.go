@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,7 +29,10 @@ func (r Range) begins() bool { return r.First != 0 || !r.Since.IsZero() }
 // dropped for its age.
 func (it *inspection) bounds(ctx context.Context) error {
 	k, b := &it.kept, it.book
-	b.first, k.end = max(1, k.pruned+1, it.Range.First), it.Range.Last
+	b.first, k.end = max(1, k.pruned+1, it.Range.First), math.MaxInt64
+	if it.Range.Last != 0 {
+		k.end = it.Range.Last
+	}
 	if !it.Range.Since.IsZero() {
 		seq, err := k.bound(ctx, it.App, `select seq from transitions where app_id = $1 and recorded_at >= $2 order by seq limit 1`, it.Range.Since)
 		if err != nil {
@@ -44,12 +48,7 @@ func (it *inspection) bounds(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if seq == 0 {
-			seq = b.first - 1
-		}
-		if k.end == 0 || seq < k.end {
-			k.end = seq
-		}
+		k.end = min(k.end, seq) // nothing is that old: 0
 	}
 	b.first = min(b.first, k.lastSeq+1)
 	it.report.Pruned = k.pruned

@@ -51,7 +51,7 @@ func (it *inspection) readSnapshots(ctx context.Context) error {
 	rows, err := k.tx.Query(ctx, `
 		select sweep, seq, started, finished, watched, seen, missed_count, transitions
 		  from snapshots
-		 where app_id = $1 and ($2 = 0 or seq <= $2)
+		 where app_id = $1 and seq <= $2
 		 order by sweep`, int64(it.App), k.end)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ type standing struct {
 // readState holds the state against the fold of the ledger. It says how everybody
 // stands now: where the range has an end it is not looked at.
 func (it *inspection) readState(ctx context.Context) error {
-	if it.kept.end != 0 {
+	if it.Range.ends() {
 		it.report.Users = len(it.book.users)
 		return nil
 	}

@@ -49,7 +49,7 @@ func (w *witness) message(ctx context.Context, m jetstream.Msg) error {
 	text := header.Get(presence.HeaderSeq)
 	seq, _ := strconv.ParseInt(text, 10, 64) // what is no number is 0, which is no event
 	switch {
-	case seq < 1 || w.kept.end == 0 && seq > b.last:
+	case seq < 1 || !w.Range.ends() && seq > b.last:
 		if w.within() {
 			w.strange[m.Subject()] = true
 			r.add(Foreign, m.Subject(), "a message on %s with number %q is no event of the ledger", m.Subject(), text)
@@ -94,7 +94,7 @@ func (w *witness) message(ctx context.Context, m jetstream.Msg) error {
 // within tells whether the messages just now are of the range, as far as numbers
 // tell.
 func (w *witness) within() bool {
-	return w.newest >= w.book.first-1 && (w.kept.end == 0 || w.newest <= w.kept.end) || !w.Range.begins() && w.newest == 0
+	return w.newest >= w.book.first-1 && w.newest <= w.kept.end || !w.Range.begins() && w.newest == 0
 }
 
 // stand remembers where some of the events stand: messages may grow too old while
@@ -150,7 +150,7 @@ func (w *witness) conclude(ctx context.Context) error {
 			lost = append(lost, seq)
 		}
 	})
-	if w.kept.end == 0 {
+	if !w.Range.ends() {
 		w.book.unseen(max(first, last+1), w.book.newest, func(int64, bool) { w.report.Untold++ })
 	}
 	if len(lost) > 0 {
