@@ -57,6 +57,15 @@ func (c *chain) judge(e *presence.Event) (verdict, presence.SeqRange) {
 	return next, presence.SeqRange{}
 }
 
+// agrees tells whether an event that is to be the last one done, or an earlier one,
+// is of the numbering that was followed, as far as that is known.
+func (c *chain) agrees(seq int64, log string) bool {
+	if seq == c.seq && c.log != "" {
+		return log == c.log
+	}
+	return seq == 0 || len(c.logs) == 0 || c.logs[log]
+}
+
 // done moves behind an event.
 func (c *chain) done(e *presence.Event) {
 	c.seq, c.log = e.Seq, e.Log

@@ -88,8 +88,8 @@ func (f *Follower) same(ctx context.Context, p place) error {
 // place where the stream goes on.
 func (f *Follower) approach(ctx context.Context, each telling, p place) error {
 	c := &f.chain
-	if p.log != "" && c.log != "" && p.log != c.log {
-		return f.anew(c.seq, p.log)
+	if !c.agrees(p.before, p.log) {
+		return f.anew(p.before, p.log)
 	}
 	hole := presence.SeqRange{First: c.seq + 1, Last: p.first - 1}
 	if p.first == 0 && p.emptied {

@@ -17,8 +17,10 @@ type place struct {
 	end     uint64    // the stream's last message, when it was looked at
 	// first is the number of the event there, 0 where none is yet.
 	first int64
-	// log is what the id of the event before says, "" where that is gone.
-	log string
+	// before and log are the number of the event before, and what its id says; 0 and
+	// "" where that is gone.
+	before int64
+	log    string
 	// nothing before start is left in the stream.
 	nothing bool
 	// emptied: the stream has held messages and has none.
@@ -62,7 +64,7 @@ func (f *Follower) locate(ctx context.Context, seq int64, hint place) (place, er
 		}
 	}
 	p.start, p.nothing = low, low == info.State.FirstSeq
-	return p, search.around(ctx, &p, seq)
+	return p, search.around(ctx, &p)
 }
 
 // search reads single messages of a stream.
@@ -92,7 +94,7 @@ func (s search) at(ctx context.Context, pos uint64) (message, error) {
 }
 
 // around adds what stands on both sides of the start.
-func (s search) around(ctx context.Context, p *place, seq int64) error {
+func (s search) around(ctx context.Context, p *place) error {
 	m, err := s.at(ctx, p.start)
 	if err != nil {
 		return err
@@ -101,8 +103,8 @@ func (s search) around(ctx context.Context, p *place, seq int64) error {
 	if p.start <= 1 {
 		return nil
 	}
-	if m, err = s.at(ctx, p.start-1); err == nil && m.event.Seq == seq && m.pos < p.start {
-		p.log = m.event.Log
+	if m, err = s.at(ctx, p.start-1); err == nil && m.pos > 0 && m.pos < p.start {
+		p.before, p.log = m.event.Seq, m.event.Log
 	}
 	return err
 }

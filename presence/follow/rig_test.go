@@ -30,7 +30,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, localtest.ServerLeaks()) 
 // to. Its ledger keeps everything.
 type rig struct {
 	t      testing.TB
-	server *localtest.NATSServer
+	server *localtest.NATSServer // nil for a cluster
+	url    string
 	js     jetstream.JetStream
 	stream *stream.Stream
 	log    string // of new events
@@ -43,7 +44,8 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, server: localtest.NATS(t), log: "7f3a90c2", last: map[string]int64{}, status: map[string]presence.Status{}}
+	server := localtest.NATS(t)
+	r := &rig{t: t, server: server, url: server.URL(), log: "7f3a90c2", last: map[string]int64{}, status: map[string]presence.Status{}}
 	r.js = r.connect()
 	s, err := stream.New(r.js.Conn(), stream.Config{AppID: app}, zerolog.Nop())
 	if err != nil {
@@ -58,7 +60,7 @@ func newRig(t testing.TB) *rig {
 func (r *rig) connect() jetstream.JetStream {
 	r.t.Helper()
 	closed := make(chan struct{})
-	nc, err := nats.Connect(r.server.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0),
+	nc, err := nats.Connect(r.url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	if err != nil {
 		r.t.Fatal(err)

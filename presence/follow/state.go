@@ -86,7 +86,7 @@ func (s *standing) trails(err error) error {
 	if s.pos != s.stoodAt || s.stoodSince.IsZero() {
 		s.stoodAt, s.stoodSince = s.pos, time.Now()
 	}
-	if errors.As(err, new(*GapError)) && time.Since(s.stoodSince) < stuck {
+	if (errors.As(err, new(*GapError)) || errors.As(err, new(*AnewError))) && time.Since(s.stoodSince) < stuck {
 		return nil
 	}
 	return err
@@ -167,6 +167,9 @@ func (f *Follower) joins(ctx context.Context, s *standing) (place, bool, error) 
 	p, err := f.locate(ctx, s.chain.seq, place{})
 	if err != nil {
 		return p, false, err
+	}
+	if !s.chain.agrees(p.before, p.log) {
+		return p, false, &AnewError{App: f.cfg.App, Seq: s.chain.seq, Log: s.chain.log, NewSeq: p.before, NewLog: p.log}
 	}
 	if p.first == 0 {
 		// A stream that has held events, and no state: the bucket is being made anew.

@@ -1,0 +1,108 @@
+package follow_test
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/zim-presence/poller/presence"
+	"github.com/zim-presence/poller/presence/follow"
+)
+
+// Users are picked out by the server or here, kinds here; the proof is the same.
+func TestFilters(t *testing.T) {
+	r := newRig(t)
+	r.told(r.some(300, 10)...)
+	r.settled()
+	few := []string{userN(1), userN(2), userN(3), "never seen"}
+	many := slices.Clone(few)
+	for i := range follow.FilteredUsers {
+		many = append(many, "another-"+strconv.Itoa(i))
+	}
+	var programs []*program
+	for _, cfg := range []follow.Config{{Users: few}, {Users: many}, {Users: few, Durable: "few"}, {Users: many, Durable: "many"}} {
+		programs = append(programs, r.program(cfg))
+	}
+	kinds := r.program(follow.Config{Kinds: []presence.Kind{presence.KindRemoved}})
+	for _, p := range append(programs, kinds) {
+		p.upTo(300)
+	}
+	r.told(r.some(300, 10)...)
+	r.told(r.flip(userN(1)))
+	truth := r.truth()
+	var events, removed []int64
+	for _, e := range r.ledgerFrom(301) {
+		if slices.Contains(few, e.User.ID) {
+			events = append(events, e.Seq)
+		}
+		if e.Kind == presence.KindRemoved {
+			removed = append(removed, e.Seq)
+		}
+	}
+	maps.DeleteFunc(truth, func(id string, _ presence.Status) bool { return !slices.Contains(few, id) })
+	for _, p := range programs {
+		p.upTo(r.seq())
+		p.faultless()
+		if got := p.numbers(); !slices.Equal(got, events) {
+			t.Errorf("told %v, want %v", got, events)
+		}
+		if status, _, _ := p.snapshot(); !maps.Equal(status, truth) {
+			t.Errorf("%v, want %v", status, truth)
+		}
+	}
+	eventually(t, "all is read", func() bool { return kinds.follower.Stats().Seq == r.seq() })
+	if got := kinds.numbers(); !slices.Equal(got, removed) {
+		t.Errorf("removed: told %v, want %v", got, removed)
+	}
+	// A durable consumer is made for its users.
+	wantEnd[*follow.OtherUsersError](r.program(follow.Config{Users: few[:2], Durable: "few"}))
+	wantEnd[*follow.OtherUsersError](r.program(follow.Config{Durable: "many"}))
+}
+
+// One user's chain: an event of the user that is missing is a gap, one of another
+// is none.
+func TestOneUser(t *testing.T) {
+	r := newRig(t)
+	r.told(r.change("alice", presence.Online), r.change("bob", presence.Online))
+	r.settled()
+	p, alone := r.program(follow.Config{Users: []string{"alice"}, After: 2}), r.program(follow.Config{Users: []string{"alice"}})
+	alone.upTo(2)
+	_ = p.stop()
+	_ = alone.stop()
+	r.told(r.flip("alice"), r.flip("bob"), r.flip("alice"), r.flip("alice"))
+	r.erase(false, 4)
+	p.run()
+	alone.run()
+	p.upTo(6)
+	alone.upTo(6)
+	if got := alone.numbers(); !slices.Equal(got, []int64{3, 5, 6}) {
+		t.Errorf("told %v, want 3, 5, 6", got)
+	}
+	_ = p.stop()
+	r.told(r.flip("alice"), r.flip("alice"), r.flip("bob"))
+	alone.upTo(8)
+	r.erase(false, 7)
+	p.run()
+	if gap := wantEnd[*follow.GapError](p); gap.First != 7 || gap.Last != 7 {
+		t.Errorf("%v, want 7", gap)
+	}
+	r.erase(true, 9)
+	p = r.program(follow.Config{Users: []string{"bob"}, After: 8})
+	r.told(r.flip("bob"))
+	if err := p.untilEvent(10); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConfigsThatAreRefused(t *testing.T) {
+	js := newRig(t).js
+	for name, cfg := range map[string]follow.Config{
+		"no app": {}, "before the first": {App: app, After: -1}, "an unknown way": {App: app, OnGap: 2}, "no name": {App: app, Durable: "a.b"},
+		"a user without id": {App: app, Users: []string{""}}, "no kind": {App: app, Kinds: []presence.Kind{0}},
+	} {
+		if _, err := follow.New(js, cfg); err == nil {
+			t.Errorf("%s: %+v is taken", name, cfg)
+		}
+	}
+}
