@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/zim-presence/poller/internal/audit"
 	"github.com/zim-presence/poller/presence"
 )
 
@@ -72,5 +73,15 @@ func (w *world) auditPart(first uint64, next int64) {
 		if truth, _, _ := w.truth(e.User.ID); e.To != presence.Unknown && truth != e.To {
 			w.t.Errorf("%q is told as %s, the truth is %s", e.User.ID, e.To, truth)
 		}
+	}
+	report, err := audit.Audit{DB: w.pool, JS: w.js, App: worldApp, Live: true, Patience: patience}.Run(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range report.Findings {
+		w.t.Error(f)
+	}
+	if gaps := w.count(`select coalesce(sum(last_seq - first_seq + 1), 0) from gaps`); report.Accepted != gaps {
+		w.t.Errorf("%d events are missing in the ledger, %d were accepted", report.Accepted, gaps)
 	}
 }
