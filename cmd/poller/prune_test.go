@@ -84,6 +84,7 @@ func TestPruneUnderTheProgram(t *testing.T) {
 	}
 	// Once more with a ledger and a stream that are empty, when it starts.
 	w.longAgo(93)
+	w.auditBesidePrune()
 	if err := stream.Purge(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +102,30 @@ func TestPruneUnderTheProgram(t *testing.T) {
 	w.newEvents(55, 1)
 	daemon.stop()
 	w.audit()
+}
+
+// auditBesidePrune prunes while an audit has read where the ledger begins, and
+// not yet the ledger: it has to find what it has read of.
+func (w *world) auditBesidePrune() {
+	w.t.Helper()
+	ctx := context.Background()
+	tx, err := w.pool.Begin(ctx)
+	if err == nil {
+		_, err = tx.Exec(ctx, `lock table gaps in access exclusive mode`)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	audited := make(chan struct{})
+	go func() { w.audit(); close(audited) }()
+	w.until("the audit to wait", func() bool {
+		return w.count(`select count(*) from pg_locks where relation = 'gaps'::regclass and not granted`) == 1
+	})
+	if out, code := w.run("prune"); code != 1 {
+		w.t.Errorf("poller prune beside an audit: exit code %d, want 1\n%s", code, out)
+	}
+	_ = tx.Rollback(ctx) // lets the audit go on
+	<-audited
 }
 
 func TestPruneReportText(t *testing.T) {
