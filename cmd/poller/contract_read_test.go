@@ -182,6 +182,20 @@ func (c *channel) judge(m message) error {
 	return errors.Join(said.headers.Validate(m.headers), said.payload.Validate(data))
 }
 
+// judgeAs judges the data alone, as a message of the given type.
+func (c contract) judgeAs(kind string, data []byte) error {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	for _, channel := range c {
+		if said, ok := channel.messages[kind]; ok {
+			return said.payload.Validate(doc)
+		}
+	}
+	return fmt.Errorf("%s is told nowhere", kind)
+}
+
 func readJSON(t *testing.T, file string) any {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -19,6 +19,9 @@ type gone struct{}
 // with is a copy of a document in which one place has another value.
 func with(t *testing.T, doc any, at string, value any) any {
 	t.Helper()
+	if at == "#" {
+		return value
+	}
 	steps := strings.Split(at, "/")[1:]
 	doc = clone(t, doc)
 	inner := doc
@@ -89,10 +92,19 @@ func samples(t *testing.T) map[string]message {
 func retell(t *testing.T, all map[string]message, e presence.Event, at time.Time) {
 	t.Helper()
 	state := presence.Standing{AppID: e.AppID, Log: e.Log, User: e.User, Status: presence.Online, Seq: 40, At: at}
+	gone := state
+	gone.Status = presence.Offline
 	net := presence.NetChange{
 		AppID: e.AppID, Log: e.Log, User: e.User, Kind: e.Kind, From: e.From, To: e.To, After: e.After, ObservedAt: e.ObservedAt, Sweeps: [2]int64{880, 940},
 	}
-	for name, again := range map[string]func(string, int64) (presence.Retold, error){"again": e.Again, "state": state.Again, "net": net.Again} {
+	offline, baseline, removed := net, net, net
+	offline.Kind, offline.From, offline.To, offline.After = presence.KindOffline, presence.Online, presence.Offline, time.Time{}
+	baseline.Kind, baseline.From, baseline.To = presence.KindBaseline, presence.Unknown, presence.Online
+	removed.Kind, removed.From, removed.To = presence.KindRemoved, presence.Offline, presence.Unknown
+	for name, again := range map[string]func(string, int64) (presence.Retold, error){
+		"again": e.Again, "state": state.Again, "state offline": gone.Again,
+		"net": net.Again, "net offline": offline.Again, "net baseline": baseline.Again, "net removed": removed.Again,
+	} {
 		r, err := again("audit-7", 3)
 		if err != nil {
 			t.Fatal(err)
@@ -127,6 +139,16 @@ func (b both) judge(m message) error {
 	return newer
 }
 
+// judgeAs judges data alone.
+func (b both) judgeAs(kind string, data []byte) error {
+	b.t.Helper()
+	newer, older := b.rules[0].judgeAs(kind, data), b.rules[1].judgeAs(kind, data)
+	if (newer == nil) != (older == nil) {
+		b.t.Errorf("%s: draft 2020-12 says %v, draft 7 says %v", data, newer, older)
+	}
+	return newer
+}
+
 // What may be added within v1 does not make a message invalid.
 func TestContractLetsGrow(t *testing.T) {
 	t.Parallel()
@@ -141,11 +163,28 @@ func TestContractLetsGrow(t *testing.T) {
 			}
 		}
 	}
-	stale := samples(t)["online"].with(t, "#/data/kind", "stale").with(t, "#/data/from", "online")
-	stale.subject = strings.Replace(stale.subject, ".online.", ".stale.", 1)
-	if err := b.judge(stale); err != nil {
-		t.Errorf("a kind that is not known: %v", err)
+	for _, m := range []message{stale(t), stale(t).with(t, "#/data/user_id", "").with(t, "#/subject", gone{}), stale(t).with(t, "#/data/after", nil)} {
+		if err := b.judge(m); err != nil {
+			t.Errorf("a kind that is not known: %s: %v", m.data, err)
+		}
 	}
+	all := samples(t)
+	for _, m := range []message{
+		all["baseline"].with(t, "#/data/to", "online").with(t, "#/data/detail", ""), all["removed"].with(t, "#/data/from", "offline"),
+		all["net baseline"].with(t, "#/data/to", "offline"), all["net removed"].with(t, "#/data/from", "online"), all["net"].with(t, "#/data/after", nil),
+	} {
+		if err := b.judge(m); err != nil {
+			t.Errorf("%s: %v", m.data, err)
+		}
+	}
+}
+
+// stale is an event of a kind that is not known yet.
+func stale(t *testing.T) message {
+	t.Helper()
+	m := samples(t)["online"].with(t, "#/data/kind", "stale").with(t, "#/data/from", "online")
+	m.subject = strings.Replace(m.subject, ".online.", ".stale.", 1)
+	return m
 }
 
 // with is a message with another value in its data.
@@ -177,7 +216,7 @@ func TestContractWantsEveryField(t *testing.T) {
 					continue // as it was, or just another user
 				}
 				refused++
-				if b.judge(m.with(t, at, value)) == nil {
+				if b.judgeAs(typeOf(t, m.data), m.with(t, at, value).data) == nil {
 					t.Errorf("%s: %s = %#v is not refused", name, at, value)
 				}
 			}
@@ -221,6 +260,8 @@ func TestContractRefuses(t *testing.T) {
 	t.Parallel()
 	b := readBoth(t)
 	long := strings.Repeat("x", 65)
+	all := samples(t)
+	all["stale"] = stale(t)
 	for _, c := range []struct{ sample, at, value string }{
 		{"online", "#/data/from", `"online"`}, {"online", "#/data/from", `"unknown"`}, {"online", "#/data/to", `"offline"`},
 		{"online", "#/data/after", `null`}, {"online", "#/data/detail", `"timeout"`}, {"online", "#/data/user_id", `""`},
@@ -241,13 +282,28 @@ func TestContractRefuses(t *testing.T) {
 		{"online", "#/data/app_id", `0`}, {"online", "#/data/app_id", `4294967296`}, {"online", "#/data/seq", `0`}, {"online", "#/data/seq", `9007199254740992`},
 		{"online", "#/data/seq", `"41"`}, {"online", "#/data/prev_seq", `-1`}, {"online", "#/data/sweep", `0`}, {"online", "#/data/kind", `"Online"`}, {"online", "#/data/kind", `"on.line"`},
 		{"online", "#/data/user_id", `"` + long + `"`}, {"online", "#/data/user_id", `"a/b"`}, {"online", "#/data/user_id", `"ü"`}, {"online", "#/subject", `"a\nb"`},
+		{"online", "#", `7`}, {"online", "#/data", `7`}, {"online", "#/data/prev_seq", `9007199254740991`}, {"online", "#/data/sweep", `9007199254740992`},
+		{"online", "#/data/to", `"unknown"`}, {"net", "#/data/from", `"asleep"`}, {"offline", "#/data/to", `"unknown"`}, {"removed", "#/data/to", `"online"`}, {"baseline", "#/data/to", `"asleep"`},
+		{"stale", "#/data/from", `"asleep"`}, {"stale", "#/data/to", `"asleep"`}, {"stale", "#/data/detail", `"timeout"`}, {"stale", "#/data/user_id", `"a/b"`},
+		{"stale", "#/data/after", `"yesterday"`}, {"stale", "#/data/after", `7`}, {"stale", "#/data/user_id", `7`},
+		{"state", "#", `7`}, {"state", "#/data/app_id", `4294967296`}, {"state", "#/data/at_seq", `9007199254740992`}, {"state", "#/data/user_id", `"` + long + `"`},
+		{"state", "#/data/user_id", `"a/b"`}, {"state", "#/time", `"2026-02-30T18:43:36.120114Z"`}, {"state", "#/time", `"2026-11-22T18:43:36Z"`},
+		{"net", "#", `7`}, {"net", "#/data/app_id", `4294967296`}, {"net", "#/data/user_id", `"` + long + `"`}, {"net", "#/data/user_id", `"a/b"`},
+		{"net", "#/time", `"2026-02-30T18:43:36.120114Z"`}, {"net", "#/time", `"2026-11-22T18:43:36Z"`}, {"net", "#/data/sweeps", `[880,9007199254740992]`},
+		{"net", "#/data/sweeps", `[880,"940"]`}, {"net", "#/data/after", `"yesterday"`},
+		{"net offline", "#/data/from", `"unknown"`}, {"net offline", "#/data/to", `"unknown"`}, {"net baseline", "#/data/from", `"offline"`},
+		{"net baseline", "#/data/to", `"unknown"`}, {"net removed", "#/data/from", `"unknown"`}, {"net removed", "#/data/to", `"online"`},
+		{"erased events", "#", `7`}, {"erased events", "#/data/app_id", `4294967296`}, {"erased events", "#/data/seqs", `[[7,9007199254740992]]`},
+		{"erased events", "#/data/seqs", `[["7",8]]`}, {"erased events", "#/data/seqs", `[` + strings.Repeat(`[7,7],`, 2000) + `[7,7]]`},
+		{"erased events", "#/time", `"2026-02-30T18:43:36.120114Z"`}, {"erased events", "#/time", `"2026-11-22T18:43:36Z"`},
 		{"state", "#/data/status", `"unknown"`}, {"state", "#/data/at_seq", `-1`}, {"state", "#/id", `"4000000001-7f3a90c2-41"`}, {"state", "#/data/at", `"2026-11-22"`},
 		{"net", "#/data/net", `false`}, {"net", "#/data/sweeps", `[880]`}, {"net", "#/data/sweeps", `[880,940,941]`}, {"net", "#/data/sweeps", `[0,940]`},
 		{"net", "#/data/to", `"offline"`}, {"net", "#/data/from", `"unknown"`}, {"net", "#/id", `"4000000001-7f3a90c2-41"`},
 		{"erased events", "#/data/seqs", `[]`}, {"erased events", "#/data/seqs", `[7]`}, {"erased events", "#/data/seqs", `[[7]]`}, {"erased events", "#/data/seqs", `[[7,8,9]]`},
 		{"erased events", "#/data/seqs", `[[0,8]]`}, {"erased events", "#/id", `"4000000001-erased-1"`}, {"erased events", "#/type", `"presence.transition.v1"`},
 	} {
-		if b.judge(samples(t)[c.sample].with(t, c.at, json.RawMessage(c.value))) == nil {
+		m := all[c.sample]
+		if b.judgeAs(typeOf(t, m.data), m.with(t, c.at, json.RawMessage(c.value)).data) == nil {
 			t.Errorf("%s: %s = %s is not refused", c.sample, c.at, c.value)
 		}
 	}

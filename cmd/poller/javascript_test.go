@@ -306,18 +306,3 @@ func (w *world) away(proxy *localtest.Proxy, ids ...string) int64 {
 	}
 	return before + 1
 }
-
-func (w *world) lastSeq() int64 {
-	w.t.Helper()
-	return int64(w.count(`select last_seq from apps where app_id = $1`, worldApp))
-}
-
-// lastMessage is the place of the newest message in the event stream.
-func (w *world) lastMessage() uint64 {
-	w.t.Helper()
-	events, err := w.js.Stream(context.Background(), stream.EventStreamName(worldApp))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return events.CachedInfo().State.LastSeq
-}
