@@ -3,6 +3,9 @@
 //
 //   node consumer.js [app id] [NATS servers]
 //
+// The servers are those of POLLER_NATS_URL, or 127.0.0.1:4222; NATS_USER and
+// NATS_PASSWORD are used where they are set.
+//
 // It prints one JSON a line: what it begins with, each change, and on Ctrl-C the
 // state that it has come to. What goes wrong is said on stderr.
 import { setTimeout as delay } from "node:timers/promises";
@@ -10,14 +13,17 @@ import { jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 
 const app = process.argv[2] ?? "1234567890";
-const servers = (process.argv[3] ?? "nats://127.0.0.1:4222").split(",");
+const { POLLER_NATS_URL, NATS_USER, NATS_PASSWORD } = process.env;
+const servers = (process.argv[3] ?? POLLER_NATS_URL ?? "nats://127.0.0.1:4222").split(",");
 const EVENTS = `PRESENCE_${app}`;
 const BUCKET = `KV_presence_${app}`;
 const CONTROL = `PRESENCE_CONTROL_${app}`;
 const FORGET_EVERY = Number(process.env.FORGET_EVERY ?? 60_000); // milliseconds
 const KINDS = new Set(["online", "offline", "baseline", "removed"]);
 
-const nc = await connect({ servers, maxReconnectAttempts: -1, waitOnFirstConnect: true });
+const nc = await connect({
+  servers, user: NATS_USER, pass: NATS_PASSWORD, maxReconnectAttempts: -1, waitOnFirstConnect: true,
+});
 const js = jetstream(nc);
 const jsm = await js.jetstreamManager(false); // false: asks for nothing that a reader may not
 
