@@ -83,6 +83,19 @@ func (s *scribe) sees(at time.Time, status presence.Status, users ...presence.Us
 	}
 }
 
+// tellsAgain commits a user's status as a baseline, as is done for readers who have lost it.
+func (s *scribe) tellsAgain(at time.Time, u presence.User) {
+	s.t.Helper()
+	s.seq++
+	t := presence.Transition{
+		Seq: s.seq, PrevSeq: s.seqs[u.No], User: u, Kind: presence.KindBaseline, From: presence.Unknown, To: s.now.Status(u.No), ObservedAt: at, Sweep: s.sweep + 1,
+	}
+	s.seqs[u.No] = s.seq
+	if err := s.lease.Commit(s.t.Context(), presence.Changes{Transitions: []presence.Transition{t}}, s.sweep+1); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // sweeps ends a sweep.
 func (s *scribe) sweeps(finished time.Time) presence.Snapshot {
 	s.t.Helper()
@@ -215,6 +228,8 @@ func TestStateCommand(t *testing.T) {
 	want("erased", 0, header+"a,online\nc,offline\n", []string{"erased since, and counted without a name: 1"}, "--at", at(8))
 	want("erased, counted", 0, "online 2\noffline 1\n", nil, "--at", at(8), "-o", "count")
 	want("erased, by name", 0, "user_id,status,since,seq\n\"b,\"\"\",unknown,,\n", []string{"never watched, or erased"}, "--user", `b,"`)
+	s.tellsAgain(minute(11), a)
+	want("told again", 0, "user_id,status,since,seq\na,online,,8\n", nil, "--user", "a")
 	s.exec(`update snapshots set online = 'x' where sweep = 3`)
 	want("a damaged snapshot", 1, "", []string{"snapshot of sweep 3: who was online"})
 	s.release()
