@@ -280,3 +280,46 @@ func TestReplayIsKilledAndGoesOn(t *testing.T) {
 		t.Errorf("%d events, want 5990", len(got))
 	}
 }
+
+// Without a stream it is told by one process at a time, and goes on where its row says.
+func TestReplayWithoutAStreamIsKilledAndGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.recordDays(1000)
+	heard, err := w.js.Conn().SubscribeSync("presence.replay.loud.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.js.Conn().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	last, seen := int64(0), map[int64]bool{}
+	hear := func() {
+		msg, err := heard.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, last, _ = presence.ReplayOf(msg.Header.Get)
+		seen[last] = true
+	}
+	args := []string{"--name", "loud", "--core", "--rate", "300"}
+	p := w.start(append([]string{"replay"}, args...)...)
+	for last < 700 {
+		hear()
+	}
+	if out := w.replays(1, args...); !strings.Contains(out, "it is told by poller replay on") {
+		t.Errorf("a second one beside it says\n%s", out)
+	}
+	p.kill()
+	row := int64(w.count(`select told from replays`))
+	w.replays(0, args[:3]...)
+	for last < 3000 {
+		hear()
+	}
+	if int64(len(seen)) != 3000 {
+		t.Errorf("%d of 3000 messages were heard", len(seen))
+	}
+	if row < 1 {
+		t.Error("the row had not moved")
+	}
+}

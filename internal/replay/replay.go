@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// clock is how often the row is moved at the least while the replay goes on.
+	// clock is about how often the row is moved, also where nothing is told meanwhile.
 	clock = time.Second
 	// patience is how long weather may last. It is longer than a server remembers ids.
 	patience = 3 * time.Minute
