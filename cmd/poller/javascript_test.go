@@ -63,11 +63,11 @@ func install(t *testing.T) string {
 }
 
 // consume starts the consumer against a server.
-func (w *world) consume(dir, server string) *script {
+func (w *world) consume(dir, server string, env ...string) *script {
 	w.t.Helper()
 	s := &script{w: w, cmd: exec.Command("node", "consumer.js", fmt.Sprint(uint32(worldApp)), server), done: make(chan struct{})}
 	s.cmd.Dir = dir
-	s.cmd.Env = append(os.Environ(), "FORGET_EVERY=200")
+	s.cmd.Env = append(append(os.Environ(), "FORGET_EVERY=200"), env...)
 	s.cmd.Stderr = writer(func(p []byte) { s.mu.Lock(); s.said.Write(p); s.mu.Unlock() })
 	out, err := s.cmd.StdoutPipe()
 	if err == nil {
@@ -222,6 +222,17 @@ func TestJavaScript(t *testing.T) {
 	w.missingIsAGap(early, proxy)
 	early.ends()
 	daemon.stop()
+}
+
+// consumesAs runs it with the permissions of a subscriber.
+func (w *world) consumesAs(server *localtest.ConfiguredNATS) {
+	w.t.Helper()
+	s := w.consume(install(w.t.(*testing.T)), "nats://"+server.Addr(), "NATS_USER=reader", "NATS_PASSWORD=secret")
+	s.reaches()
+	s.ends()
+	if said := s.complaints(); said != "" {
+		w.t.Errorf("as a subscriber the consumer says: %s", said)
+	}
 }
 
 // churn changes users all the time, until it is told to stop.

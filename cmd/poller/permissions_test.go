@@ -135,6 +135,7 @@ func TestLeastPermissions(t *testing.T) {
 		}
 	}
 	w.verifiesAs(db, server)
+	w.consumesAs(server)
 	w.replaysAs(db, server)
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN)
 	// An empty database adopts what was told: by hand, as the tables' owner, with the poller's user at NATS.
