@@ -155,7 +155,6 @@ func (r *ranging) snapshots(ctx context.Context, c *replayTellCmd) (found replay
 	if r.extent.FirstSweep == 0 {
 		return found, fmt.Errorf("app %d: there are no snapshots", r.app)
 	}
-	first, last := presence.Snapshot{}, presence.Snapshot{}
 	from, to := c.From.at, c.To.at
 	if !c.From.given() {
 		from = r.extent.FirstFinished
@@ -170,7 +169,8 @@ func (r *ranging) snapshots(ctx context.Context, c *replayTellCmd) (found replay
 	if !kept {
 		return found, fmt.Errorf("app %d: no snapshot of --from %s or before is kept: the earliest possible is --from %s", r.app, c.From.text, rfc(r.extent.FirstFinished))
 	}
-	if last, _, err = r.past.SnapshotAt(ctx, to); err != nil {
+	last, _, err := r.past.SnapshotAt(ctx, to)
+	if err != nil {
 		return found, err
 	}
 	// Nothing of the ledger is needed, so that it holds back no partition.

@@ -151,15 +151,10 @@ func (r *Replay) round(ctx context.Context) error {
 	cancel()
 	for range w.sheets { // until the writer is gone
 	}
-	return errors.Join(err, ended(<-done, err))
-}
-
-// ended is the writer's own error, unless it was only told to stop.
-func ended(writer, teller error) error {
-	if teller != nil {
-		return nil
+	if written := <-done; err == nil { // else it was only told to stop
+		err = written
 	}
-	return writer
+	return err
 }
 
 func (r *Replay) tellAll(ctx context.Context, sheets <-chan sheet) error {
