@@ -69,6 +69,17 @@ func (h *ReplayHold) Erased(ctx context.Context) (erased bool, err error) {
 	return erased, nil
 }
 
+// Erasures counts the users of the app who have been erased so far. Who sees the
+// count also sees that their events are gone.
+func (h *ReplayHold) Erasures(ctx context.Context) (n int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err = h.ledger.pool.QueryRow(ctx, `select count(*) from erasures where app_id = $1`, int64(h.ledger.app)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count who of app %d was erased: %w", h.ledger.app, err)
+	}
+	return n, nil
+}
+
 func (h *ReplayHold) update(ctx context.Context, what, sql string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, asideTimeout)
 	defer cancel()

@@ -48,6 +48,8 @@ func (b book) Move(context.Context, int64, int64) error {
 func (b book) End(context.Context, int64, int64) error { b.ends++; return nil }
 func (b book) Erased(context.Context) (bool, error)    { return false, nil }
 
+func (b book) Erasures(context.Context) (int64, error) { return 0, nil }
+
 // No second holds more messages than the rate, they are evenly spread, and the row
 // moves all the while.
 func TestTheRate(t *testing.T) {

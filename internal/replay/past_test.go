@@ -238,6 +238,35 @@ func TestWhatHasBecomeOfTheStream(t *testing.T) {
 	})
 }
 
+// Who is erased while a slow replay has the events in hand is not told any more a
+// second later.
+func TestErasedUnderASlowReplay(t *testing.T) {
+	h := newHouse(t, 6000, 10)
+	c := choice{name: "slow", first: 1, last: 6000}
+	const rate, erased, soon = 1000, 100, 100 + 2*1000
+	r := h.start(c)
+	r.Rate = rate
+	r.Teller = &limiter{Teller: &cutter{Teller: r.Teller, left: erased, cut: func() {
+		h.execute(`
+			with gone as (
+			    update transitions set kind = 'erased', user_no = 0, user_id = '', from_status = 'unknown', to_status = 'unknown', detail = '', after = null, prev_seq = 0 where user_no = 7
+			)
+			insert into erasures (app_id, user_no, events) values ($1, 7, 600)`, app)
+	}}, left: soon + 1000}
+	if _, err := r.Run(t.Context()); !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	s, err := h.js.Stream(t.Context(), stream.ReplayStreamName(app, c.name))
+	h.must(err)
+	for seq := uint64(soon); seq <= soon+1000; seq += 11 {
+		msg, err := s.GetMsg(t.Context(), seq)
+		h.must(err)
+		if e, err := presence.ParseEvent(msg.Data); err != nil || e.User.ID == "u.7" || e.Seq <= int64(seq) {
+			t.Fatalf("message %d is event %d of %s, %v", seq, e.Seq, e.User.ID, err)
+		}
+	}
+}
+
 // limiter tells no more than so many messages.
 type limiter struct {
 	replay.Teller

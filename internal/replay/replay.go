@@ -36,6 +36,8 @@ type Book interface {
 	End(ctx context.Context, seq, told int64) error
 	// Erased tells whether a user was erased since the replay was started.
 	Erased(ctx context.Context) (bool, error)
+	// Erasures counts who was ever erased.
+	Erasures(ctx context.Context) (int64, error)
 }
 
 // Replay tells one range again. Which fields are needed is told with each. One
@@ -80,9 +82,10 @@ type Replay struct {
 	// Progress, if not nil, is called as messages are told.
 	Progress func(Report)
 
-	report Report
-	moved  time.Time
-	pace   pace
+	report   Report
+	moved    time.Time
+	erasures int64 // when the round began to read
+	pace     pace
 }
 
 // ErrStands says that there is a stream of that name of another time.
@@ -91,6 +94,10 @@ var ErrStands = errors.New("its stream stands already, and is of a replay that i
 // ErrCannotCount says that nothing says any more how far the replay was.
 var ErrCannotCount = errors.New("its stream has lost its messages, and users were erased since it was started: how far it was cannot be told any more; " +
 	"drop it, and start it again")
+
+// errErased says that somebody was erased since the pages were read that are still
+// to be told: at a low rate they would be told long after.
+var errErased = errors.New("somebody was erased meanwhile")
 
 // Run tells until everything is told, or until ctx ends or something breaks; the
 // replay can be run again then, and goes on where it was. Weather is waited for,
@@ -105,6 +112,8 @@ func (r *Replay) Run(ctx context.Context) (Report, error) {
 		switch {
 		case err == nil:
 			return r.report, r.Book.End(context.WithoutCancel(ctx), max(r.report.Seq, r.Last), r.report.Told)
+		case errors.Is(err, errErased):
+			continue
 		case ctx.Err() != nil || !r.Weather(err):
 			return r.report, r.leave(ctx, err)
 		}
@@ -115,7 +124,7 @@ func (r *Replay) Run(ctx context.Context) (Report, error) {
 			return r.report, r.leave(ctx, err)
 		}
 		r.Log.Warn().Err(err).Int64("told", r.report.Told).Dur("pause", pause).Msg("cannot replay")
-		if err := r.wait(ctx, time.Now().Add(pause)); err != nil && !r.Weather(err) {
+		if err := r.wait(ctx, time.Now().Add(pause)); err != nil && !r.Weather(err) && !errors.Is(err, errErased) {
 			return r.report, r.leave(ctx, err)
 		}
 		pause = min(2*pause, lastPause)
@@ -135,6 +144,9 @@ func (r *Replay) round(ctx context.Context) error {
 	}
 	for _, w := range warnings {
 		r.Log.Warn().Str("difference", w).Msg("the stream of the replay is not as asked")
+	}
+	if r.erasures, err = r.Book.Erasures(ctx); err != nil {
+		return err
 	}
 	at, skip, err := r.stand(ctx)
 	if err != nil {
@@ -201,7 +213,8 @@ func (r *Replay) progress() {
 	}
 }
 
-// move notes how far it is, now and then.
+// move notes how far it is, now and then, and sees whether what was read is still
+// to be told.
 func (r *Replay) move(ctx context.Context) error {
 	if time.Since(r.moved) < clock {
 		return nil
@@ -210,7 +223,11 @@ func (r *Replay) move(ctx context.Context) error {
 	if err := r.Book.Move(ctx, r.report.Seq, r.report.Told); err != nil {
 		return fmt.Errorf("note how far the replay %s is: %w", r.Name, err)
 	}
-	return nil
+	erasures, err := r.Book.Erasures(ctx)
+	if err == nil && erasures != r.erasures {
+		err = errErased
+	}
+	return err
 }
 
 // wait waits until a time, and keeps the row moving meanwhile.
