@@ -13,7 +13,7 @@ import (
 )
 
 // tables are what a dump of the database holds, as far as it is the poller's.
-var tables = []string{"watched_users", "apps", "user_states", "transitions", "snapshots", "relay_cursors", "gaps"}
+var tables = []string{"watched_users", "apps", "user_states", "transitions", "snapshots", "relay_cursors", "gaps", "erasures"}
 
 // backup copies the database aside. The function that is returned restores it.
 func (w *world) backup() (restore func()) {

@@ -107,7 +107,6 @@ func (w *world) auditErased() {
 	for _, f := range report.Findings {
 		w.t.Error(f)
 	}
-	w.auditBudget()
 }
 
 // A user is erased while the daemon runs and the user is online: nobody hears of a removal, the user is nowhere any more,
