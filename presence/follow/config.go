@@ -43,7 +43,10 @@ type Config struct {
 	// OnGap says what to do about missing events.
 	OnGap OnGap
 	// TellErased adds items of [Erased] for events that were erased on somebody's
-	// request. Who keeps events has to delete those.
+	// request: all that is known behind the state, or at the start, and then what
+	// comes, within half a minute. Who keeps events, or what was made of them, has to
+	// delete those, also where they were told long ago. What was erased is told again
+	// at each start.
 	TellErased bool
 	// Log hears of outages at level warn, of what was passed over at debug. Nil: nobody.
 	Log *slog.Logger

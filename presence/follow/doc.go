@@ -48,6 +48,7 @@
 // told in the stream PRESENCE_CONTROL_<app>: exactly those are no gap. An
 // [*AnewError] says that the app's numbering began anew. It is recognised by the log
 // in the events' ids, as far as the follower has seen the events before.
+// A program that keeps events asks for [Config.TellErased], and deletes them too.
 //
 // # What it does not do
 //

@@ -50,7 +50,7 @@ type Follower struct {
 	standing *standing // the state as far as it was read, while it is
 	why      error     // of the next Reset
 	hint     place     // where the chain's end stands
-	erased   presence.SeqSet
+	erased   erasures
 	// handed is how far in the stream a durable consumer had been acknowledged
 	// when this follower first met it.
 	handed uint64

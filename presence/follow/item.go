@@ -22,7 +22,7 @@ const (
 	Current
 	// Event: something happened.
 	Event
-	// Erased: the events First to Seq were erased on somebody's request. Told only
+	// Erased: the events First to Last were erased on somebody's request. Told only
 	// if [Config.TellErased] is set.
 	Erased
 )
@@ -55,8 +55,8 @@ type Item struct {
 	// that keeps its own place stores together with the item's effect, and gives as
 	// [Config.After]. It is 0 in [Reset] and [State], before there is such a place.
 	Seq int64
-	// First is where an [Erased] begins; it ends with Seq.
-	First int64
+	// First and Last are the numbers of an [Erased], both included.
+	First, Last int64
 	// Why is the reason of a [Reset] behind which something was missing; else nil.
 	Why error
 }
@@ -69,7 +69,7 @@ func (i Item) String() string {
 	case Event:
 		return fmt.Sprintf("event %d", i.Seq)
 	case Erased:
-		return fmt.Sprintf("erased events %d to %d", i.First, i.Seq)
+		return fmt.Sprintf("erased events %d to %d", i.First, i.Last)
 	}
 	return i.What.String()
 }

@@ -20,7 +20,7 @@ func (f *Follower) live(ctx context.Context, each telling) error {
 	if err != nil {
 		return err
 	}
-	if err := f.approach(ctx, each, p); err != nil {
+	if err := f.approach(ctx, p); err != nil {
 		return err
 	}
 	f.hint = p
@@ -33,6 +33,9 @@ func (f *Follower) live(ctx context.Context, each telling) error {
 	if err := f.same(ctx, p); err != nil {
 		return err
 	}
+	if err := f.tellErased(ctx, each); err != nil {
+		return err
+	}
 	wake := time.NewTicker(f.every)
 	defer wake.Stop()
 	defer func() { f.leave(ctx) }()
@@ -42,7 +45,7 @@ func (f *Follower) live(ctx context.Context, each telling) error {
 			return err
 		}
 		if !ok {
-			if err := f.look(ctx, r); err != nil {
+			if err := f.look(ctx, each, r); err != nil {
 				return err
 			}
 			continue
@@ -86,7 +89,7 @@ func (f *Follower) same(ctx context.Context, p place) error {
 
 // approach makes sure that nothing is missing between the chain's end and the
 // place where the stream goes on.
-func (f *Follower) approach(ctx context.Context, each telling, p place) error {
+func (f *Follower) approach(ctx context.Context, p place) error {
 	c := &f.chain
 	if !c.agrees(p.before, p.log) {
 		return f.anew(p.before, p.log)
@@ -104,7 +107,7 @@ func (f *Follower) approach(ctx context.Context, each telling, p place) error {
 	if hole.Last < hole.First || f.some && !p.nothing {
 		return nil
 	}
-	return f.cross(ctx, each, hole, asEvent, true)
+	return f.cross(ctx, hole, true)
 }
 
 // anew says that another event stands where the chain's end was told.
@@ -134,7 +137,7 @@ func (f *Follower) hear(ctx context.Context, each telling, m *message, how manne
 	}
 	verdict, hole := f.chain.judge(e)
 	if verdict == behind {
-		if err := f.cross(ctx, each, hole, how, false); err != nil {
+		if err := f.cross(ctx, hole, false); err != nil {
 			return err
 		}
 		verdict, _ = f.chain.judge(e)
@@ -152,7 +155,7 @@ func (f *Follower) hear(ctx context.Context, each telling, m *message, how manne
 		how = untold
 	case next:
 	}
-	if err := f.pass(ctx, each, m, how); err != nil {
+	if err := f.pass(each, m, how); err != nil {
 		return err
 	}
 	f.chain.done(e)
@@ -184,16 +187,17 @@ func (f *Follower) passed(m *message) bool {
 }
 
 // pass tells the event if the program wants to hear of it.
-func (f *Follower) pass(ctx context.Context, each telling, m *message, how manner) error {
+func (f *Follower) pass(each telling, m *message, how manner) error {
 	e := &m.event
 	if e.Kind == presence.KindErased {
-		return f.tellErased(ctx, each, presence.SeqRange{First: e.Seq, Last: e.Seq}, how)
+		f.counts.Erased.Add(1)
+		return nil
 	}
 	switch how {
 	case untold:
 		return nil
 	case asState:
-		return f.tellState(ctx, each, m)
+		return f.tellState(each, m)
 	case asEvent:
 	}
 	if m.strange || !f.wanted(e.User.ID) || f.kinds != nil && !f.kinds[e.Kind] {
@@ -203,9 +207,13 @@ func (f *Follower) pass(ctx context.Context, each telling, m *message, how manne
 	return f.tell(each, Item{What: Event, Event: *e, Seq: e.Seq})
 }
 
-// look is done now and then while nothing comes: where only some users are read,
-// the chain moves on to where the stream has come without them.
-func (f *Follower) look(ctx context.Context, r *reading) error {
+// look is done now and then: what was erased is told, the place is written down,
+// and where only some users are read, the chain moves on to where the stream has
+// come without them.
+func (f *Follower) look(ctx context.Context, each telling, r *reading) error {
+	if err := f.tellErased(ctx, each); err != nil {
+		return err
+	}
 	if f.some {
 		if err := f.advance(ctx, r); err != nil {
 			return err

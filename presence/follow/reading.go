@@ -114,6 +114,8 @@ func (r *reading) fault(_ jetstream.ConsumeContext, err error) {
 func (r *reading) next(ctx context.Context, wake <-chan time.Time) (m message, ok bool, err error) {
 	select {
 	case m = <-r.in:
+	case <-wake: // also when there is always more
+		return m, false, nil
 	default:
 		select {
 		case m = <-r.in:

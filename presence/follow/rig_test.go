@@ -237,6 +237,7 @@ func start(t testing.TB, js jetstream.JetStream, cfg follow.Config, before func(
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.Every(200 * time.Millisecond)
 	p := &program{t: t, follower: f, status: map[string]presence.Status{}, seq: cfg.After, before: before}
 	p.run()
 	t.Cleanup(func() { p.stop() })
@@ -293,7 +294,6 @@ func (p *program) each(_ context.Context, item follow.Item) error {
 	case follow.Current:
 		p.current, p.seq = true, item.Seq
 	case follow.Erased:
-		p.seq = item.Seq
 	case follow.Event:
 		if item.Seq <= p.seq {
 			p.fault("event %d behind %d", item.Seq, p.seq)

@@ -54,7 +54,7 @@ var errMoved = errors.New("the bucket was made anew, or is being filled anew")
 // kept, so that no event is told a second time.
 func (f *Follower) state(ctx context.Context, each telling) error {
 	if f.standing == nil {
-		if err := f.reset(ctx, each, false); err != nil {
+		if err := f.reset(each, false); err != nil {
 			return err
 		}
 	}
@@ -62,7 +62,7 @@ func (f *Follower) state(ctx context.Context, each telling) error {
 		err := f.readBucket(ctx, each, f.standing)
 		if errors.Is(err, errMoved) {
 			f.log.Debug("the state begins again", "err", err)
-			err = f.reset(ctx, each, true)
+			err = f.reset(each, true)
 		} else if err == nil {
 			var p place
 			var joins bool
@@ -93,7 +93,7 @@ func (s *standing) trails(err error) error {
 }
 
 // reset tells that the state begins.
-func (f *Follower) reset(ctx context.Context, each telling, keep bool) error {
+func (f *Follower) reset(each telling, keep bool) error {
 	f.standing = &standing{}
 	if keep {
 		f.standing.users = map[string]standpoint{}
@@ -128,11 +128,11 @@ func (f *Follower) readBucket(ctx context.Context, each telling, s *standing) er
 		return err
 	}
 	defer r.close()
-	return r.toEnd(ctx, math.MaxUint64, func(m *message) error { return f.stand(ctx, each, s, m) })
+	return r.toEnd(ctx, math.MaxUint64, func(m *message) error { return f.stand(each, s, m) })
 }
 
 // stand tells one user's state.
-func (f *Follower) stand(ctx context.Context, each telling, s *standing, m *message) error {
+func (f *Follower) stand(each telling, s *standing, m *message) error {
 	s.pos = m.pos
 	if f.passed(m) {
 		return nil
@@ -149,11 +149,11 @@ func (f *Follower) stand(ctx context.Context, each telling, s *standing, m *mess
 	if e.To == presence.Unknown && m.pos <= s.begun {
 		return nil // removed before the reading began, and so not told before
 	}
-	return f.tellState(ctx, each, m)
+	return f.tellState(each, m)
 }
 
 // tellState tells a user's state if the program wants to hear of the user.
-func (f *Follower) tellState(ctx context.Context, each telling, m *message) error {
+func (f *Follower) tellState(each telling, m *message) error {
 	if m.event.Kind == presence.KindErased || m.strange && !m.plain || !f.wanted(m.event.User.ID) {
 		return nil
 	}
