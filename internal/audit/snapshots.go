@@ -234,7 +234,7 @@ func (it *inspection) bitmaps(ctx context.Context, s *snapshot) (online, known, 
 		return nil, nil, nil, err
 	}
 	online, known, missed = roaring.New(), roaring.New(), roaring.New()
-	if readSet(online, a) != nil || readSet(known, b) != nil {
+	if !readSet(online, a) || !readSet(known, b) {
 		return nil, nil, nil, nil
 	}
 	for _, run := range runs {
@@ -243,13 +243,7 @@ func (it *inspection) bitmaps(ctx context.Context, s *snapshot) (online, known, 
 	return online, known, missed, nil
 }
 
-// readSet reads a bitmap; no bytes are an empty one.
-func readSet(set *roaring.Bitmap, data []byte) error {
-	if len(data) == 0 {
-		return nil
-	}
-	if err := set.UnmarshalBinary(data); err != nil {
-		return err
-	}
-	return set.Validate()
+// readSet reads a bitmap and tells whether it is one; no bytes are an empty one.
+func readSet(set *roaring.Bitmap, data []byte) bool {
+	return len(data) == 0 || set.UnmarshalBinary(data) == nil && set.Validate() == nil
 }
