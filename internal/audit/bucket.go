@@ -113,6 +113,8 @@ func (l *look) judgeEntry(user string, m jetstream.Msg) string {
 	sum, erased := l.book.get(seq)
 	last := l.book.users[user]
 	switch {
+	case strings.HasSuffix(m.Subject(), "."+presence.ErasedToken) && (erased || sum == noRow):
+		return "" // the last event that was told as erased, nobody's
 	case seq > l.book.last && l.Live, l.book.missing(seq):
 		return "" // it came later, or that it is missing was told
 	case erased:

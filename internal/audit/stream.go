@@ -81,7 +81,9 @@ func (w *witness) message(ctx context.Context, m jetstream.Msg) error {
 	case sum == unreadable:
 		return nil
 	case erased:
-		r.Standing++
+		if m.Subject() != presence.Subject(w.App, presence.KindErased, "") { // it was told when it was somebody's
+			r.Standing++
+		}
 		if b.sumID(header.Get(presence.HeaderID)) == sum {
 			return nil
 		}
