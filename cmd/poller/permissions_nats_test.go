@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/presence"
+	following "github.com/zim-presence/poller/presence/follow"
 )
 
 // connectAs is a connection that keeps what the server says against it.
@@ -113,6 +115,26 @@ func (w *world) denied(user string, nc *nats.Conn, subject string) {
 	}
 }
 
+// follows reads with package follow to the end of the state, and on behind it.
+func (w *world) follows(js jetstream.JetStream, cfg following.Config) {
+	w.t.Helper()
+	follower, err := following.New(js, cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	running, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	err = follower.Run(running, func(_ context.Context, item following.Item) error {
+		if item.What == following.Current {
+			time.AfterFunc(time.Second, stop) // outages count, until then
+		}
+		return nil
+	})
+	if got := follower.Stats(); !errors.Is(err, context.Canceled) || got.States == 0 || got.Outages > 0 {
+		w.t.Errorf("package follow: %v, %+v", err, got)
+	}
+}
+
 func (w *world) state(js jetstream.JetStream, stream string) string {
 	w.t.Helper()
 	s, err := js.Stream(context.Background(), stream)
@@ -139,6 +161,8 @@ func (w *world) readsAll(js jetstream.JetStream) {
 	if err != nil {
 		w.t.Errorf("a consumer that acknowledges: %v", err)
 	}
+	w.follows(js, following.Config{App: worldApp})
+	w.follows(js, following.Config{App: worldApp, Durable: "follows", TellErased: true})
 	bucket, err := js.OrderedConsumer(ctx, "KV_presence_"+app, jetstream.OrderedConsumerConfig{})
 	if err == nil {
 		msg, err = bucket.Next()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -85,7 +84,7 @@ func (s search) at(ctx context.Context, pos uint64) (message, error) {
 		if err != nil {
 			return message{}, err
 		}
-		m := decode(s.f.cfg.App, nats.Header(raw.Header), raw.Data)
+		m := decode(s.f.cfg.App, raw.Header, raw.Data)
 		if m.pos = raw.Sequence; !m.foreign {
 			return m, nil
 		}
