@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"encoding/csv"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -23,10 +24,6 @@ const (
 // is right is said at [lives.since].
 func (d *day) states(t *testing.T) {
 	book := ledger.New(d.pool, 1, zerolog.Nop())
-	names := map[uint32]string{}
-	if err := book.Past().Names(t.Context(), func(no uint32, id []byte) { names[no] = string(id) }); err != nil {
-		t.Fatal(err)
-	}
 	var verdicts tally
 	for _, at := range d.moments(stateTimes) {
 		var told *past.State
@@ -37,11 +34,7 @@ func (d *day) states(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		byName := map[string]presence.Status{}
-		for no, status := range told.Users() {
-			byName[names[no]] = status
-		}
-		verdicts.judge(t, d.lives, byName, at)
+		verdicts.judge(t, d.lives, maps.Collect(told.Users()), at)
 	}
 	verdicts.sum(t)
 }
@@ -87,9 +80,13 @@ func (d *day) stateCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told := map[string]presence.Status{}
+		told := map[uint32]presence.Status{}
 		for _, row := range rows[1:] {
-			if told[row[0]], err = presence.ParseStatus(row[1]); err != nil {
+			user := d.lives.users[row[0]]
+			if user == nil {
+				t.Fatalf("%s is told, and never was", row[0])
+			}
+			if told[user.number], err = presence.ParseStatus(row[1]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -101,26 +98,27 @@ func (d *day) stateCommand(t *testing.T) {
 // tally counts what came of judging states.
 type tally struct{ times, judged, decided, wrong int }
 
-// judge holds the state of everybody at a time against the truth. Who is not told
-// is told as unknown.
-func (n *tally) judge(t *testing.T, truth *lives, told map[string]presence.Status, at time.Time) {
+// judge holds the state of everybody, by number, at a time against the truth. Who
+// is not told is told as unknown.
+func (n *tally) judge(t *testing.T, truth *lives, told map[uint32]presence.Status, at time.Time) {
 	n.times++
-	for user := range told {
-		if truth.users[user] == nil {
-			t.Errorf("%s is told at %s, and never was", user, at.Format(time.RFC3339Nano))
-		}
-	}
-	for user := range truth.users {
-		v := truth.judge(user, told[user], at)
+	for name, user := range truth.users {
+		status := told[user.number] // who has no number is not told
+		right, alone := truth.judge(user, status, at)
 		n.judged++
-		if v.decided {
+		if alone {
 			n.decided++
 		}
-		if v.wrong != "" {
+		if !right {
 			if n.wrong++; n.wrong <= 10 {
-				t.Error(v.wrong)
+				t.Errorf("%s is told as %s at %s, which was never true from %s on", name, status, at.Format(time.RFC3339Nano),
+					truth.since(user, at).Format(time.RFC3339Nano))
 			}
 		}
+		delete(told, user.number)
+	}
+	if len(told) > 0 {
+		t.Errorf("at %s users are told who never were: %v", at.Format(time.RFC3339Nano), told)
 	}
 }
 

@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -99,34 +98,23 @@ func (v *lives) since(user *life, at time.Time) time.Time {
 	return time.Time{}
 }
 
-// verdict is what came of holding what is told of one user against the truth.
-type verdict struct {
-	wrong   string // why it is; "" when it is right
-	decided bool   // only one answer was right
-}
-
-// judge holds what is told of one of the users at a time against the truth. Watched and
-// not answered yet is told as unknown, and so is who is not watched: the poller
-// has to know everybody who was on the list through the whole window, and nobody
-// who was not.
-func (v *lives) judge(name string, told presence.Status, at time.Time) verdict {
-	user := v.users[name]
+// judge holds what is told of a user at a time against the truth, and tells also
+// whether one answer alone is right. Watched and not answered yet is told as
+// unknown, and so is who is not watched: the poller has to know everybody who was on
+// the list through the whole window, and nobody who was not.
+func (v *lives) judge(user *life, told presence.Status, at time.Time) (right, alone bool) {
 	since := v.since(user, at)
 	watched := user.watched.among(isWatched, since, at)
-	right := [...]bool{
+	answers := [...]bool{
 		presence.Unknown: since.IsZero() || user.watched.among(isNot, since, at),
 		presence.Offline: watched && user.status.among(presence.Offline, since.Add(-v.slack), at.Add(v.slack)),
 		presence.Online:  watched && user.status.among(presence.Online, since.Add(-v.slack), at.Add(v.slack)),
 	}
-	if !right[told] {
-		return verdict{wrong: fmt.Sprintf("%s is told as %s at %s, which was never true from %s on", name, told,
-			at.Format(time.RFC3339Nano), since.Format(time.RFC3339Nano))}
-	}
-	answers := 0
-	for _, also := range right {
-		if also {
-			answers++
+	n := 0
+	for _, is := range answers {
+		if is {
+			n++
 		}
 	}
-	return verdict{decided: answers == 1}
+	return answers[told], n == 1
 }
