@@ -32,8 +32,9 @@ A user is told as last seen at or before the time. Polling cannot know when a us
 (after, observed_at] with the time in between is told with the status before.
 
 Users come in the order in which they were first watched, those given with --user in the order given. Who was not
-watched, or not answered yet, is unknown, and not listed unless given. Who was erased since has no name any more, and is
-counted alone. csv and count say on the standard error what they rest on, json says it in the object that it writes.
+watched, or not answered yet, is unknown, and not listed unless given. Who was erased since has no name any more: the
+counts have such users, the lists do not. csv and count say on the standard error what they rest on, json says it in the
+object that it writes.
 
 Where the events behind the snapshot were dropped by retention, the state is that of the snapshot, and said to be. A
 time before everything that is kept is refused with the earliest possible one.`
