@@ -137,9 +137,10 @@ func TestLeastPermissions(t *testing.T) {
 	w.verifiesAs(db, server)
 	w.consumesAs(server)
 	w.replaysAs(db, server)
+	w.erasesAs(owner, daemonDSN, server, changed[1])
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN)
 	// An empty database adopts what was told: by hand, as the tables' owner, with the poller's user at NATS.
-	w.exec(`truncate apps, user_states, transitions, snapshots, relay_cursors`)
+	w.exec(`truncate apps, user_states, transitions, snapshots, relay_cursors, erasures`)
 	epoch := w.count(`select coalesce(sum(epoch), 0) from apps`)
 	for _, args := range [][]string{{"--dry-run"}, nil} {
 		if _, p := w.adopt(1, args...); !strings.Contains(p.said(), "delete on transitions") || !strings.Contains(p.said(), "the role that owns the tables") {
