@@ -220,6 +220,8 @@ func TestJavaScript(t *testing.T) {
 
 	w.erasedIsNoGap(early, proxy)
 	w.missingIsAGap(early, proxy)
+	w.anotherStream(early)
+	w.foreignMessages(early)
 	early.ends()
 	daemon.stop()
 }
@@ -296,6 +298,45 @@ func (w *world) missingIsAGap(s *script, proxy *localtest.Proxy) {
 	lines := s.printed()
 	if last := lines[len(lines)-1]; last.State == nil {
 		w.t.Errorf("the consumer did not begin again: event %d, %s", last.Seq, last.Kind)
+	}
+}
+
+// anotherStream deletes the event stream. The poller makes it anew and goes on.
+func (w *world) anotherStream(s *script) {
+	w.t.Helper()
+	if err := w.js.DeleteStream(context.Background(), stream.EventStreamName(worldApp)); err != nil {
+		w.t.Fatal(err)
+	}
+	w.until("the consumer notices", func() bool { return strings.Contains(s.complaints(), "the event stream was made anew: beginning again") })
+	before := w.lastSeq()
+	w.set(map[string]zimsim.State{"user-00006": zimsim.Online, "user-00007": zimsim.Online, "user-00008": zimsim.Online})
+	w.until("more events", func() bool { return w.lastSeq() > before })
+	w.sweeps(1)
+	s.reaches()
+}
+
+// foreignMessages publishes a copy of the newest event and what is none. Neither
+// makes the consumer begin again.
+func (w *world) foreignMessages(s *script) {
+	w.t.Helper()
+	ctx := context.Background()
+	events, err := w.js.Stream(ctx, stream.EventStreamName(worldApp))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	newest, err := events.GetMsg(ctx, events.CachedInfo().State.LastSeq)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	before := strings.Count(s.complaints(), "beginning again")
+	for _, data := range [][]byte{newest.Data, []byte("{}")} {
+		if _, err := w.js.Publish(ctx, newest.Subject, data); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.until("the consumer has read both", func() bool { return strings.Contains(s.complaints(), "no event, passed over") })
+	if strings.Count(s.complaints(), "beginning again") > before {
+		w.t.Errorf("behind foreign messages the consumer says %s", s.complaints())
 	}
 }
 

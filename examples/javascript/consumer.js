@@ -81,7 +81,7 @@ async function begin() {
 // Reads the events from a position on, until something is wrong.
 async function follow({ from, created }) {
   const consumer = await js.consumers.get(EVENTS, { opt_start_seq: from });
-  const messages = await consumer.consume();
+  const messages = await consumer.consume({ expires: 10_000 }); // so long it takes to notice that the server has lost it
   const beside = look(messages, created).catch((problem) => messages.stop(problem));
   say({ state: users.size, seq: last.seq });
   try {
