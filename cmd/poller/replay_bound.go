@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -24,7 +25,7 @@ func (b *bound) Decode(ctx *kong.DecodeContext) (err error) {
 	return err
 }
 
-var errBound = usagef("must be a time such as 2026-11-22T18:43:36Z, 2026-11-22T18:43 (UTC), 2026-11-22 (its begin, UTC), a duration ago such as 2h or 7d, or the number of an event")
+var errBound = errors.New("must be a time such as 2026-11-22T18:43:36Z, 2026-11-22T18:43 (UTC), 2026-11-22 (its begin, UTC), a duration ago such as 2h or 7d, or the number of an event")
 
 func parseBound(text string, now time.Time) (bound, error) {
 	if seq, err := strconv.ParseInt(text, 10, 64); err == nil {
