@@ -23,6 +23,7 @@ type forgetReport struct {
 	Copies []string `json:"copies,omitempty"` // streams of others that copy these, not looked into
 	Why    string   `json:"why,omitempty"`    // why streams of replays are not known
 
+	user    string
 	traces  *ledger.Traces
 	streams []*streamOf
 }
@@ -42,8 +43,8 @@ type streamOf struct {
 	found []stream.Mention
 }
 
-func newForgetReport(app uint32, t *ledger.Traces, untold presence.SeqSet) *forgetReport {
-	r := &forgetReport{AppID: app, traces: t, Untold: untold.Len()}
+func newForgetReport(app uint32, user string, t *ledger.Traces, untold presence.SeqSet) *forgetReport {
+	r := &forgetReport{AppID: app, user: user, traces: t, Untold: untold.Len()}
 	r.add("watched_users", t.Watchlist, nil)
 	r.add("user_states", t.State, nil)
 	r.add("transitions", t.Rows(), nil)

@@ -69,6 +69,9 @@ func (w *world) traceless(user string) {
 	if len(tables) < 8 || rows.Err() != nil {
 		w.t.Fatalf("tables %v, %v", tables, rows.Err())
 	}
+	if n := w.count(`select count(*) from pg_stats where position($1 in most_common_vals::text) > 0 or position($1 in histogram_bounds::text) > 0`, user); n > 0 {
+		w.t.Errorf("%d of the planner's statistics name the user", n)
+	}
 	for _, table := range tables {
 		n := w.count(`select count(*) from `+table+` t where position($1 in t::text) > 0 or position($2 in t::text) > 0`,
 			user, fmt.Sprintf("%x", sha256.Sum256([]byte(user))))
@@ -136,8 +139,9 @@ func TestForget(t *testing.T) {
 	event, bucket, replay := stream.EventStreamName(worldApp), stream.BucketStreamName(worldApp), stream.ReplayStreamName(worldApp, "one")
 	w.until("the bucket has it", func() bool { return w.keys()[victim].Seq == 34 })
 
+	w.exec(`analyze`)
 	epoch := w.count(`select epoch from apps`)
-	want := map[string][3]int{"watched_users": {1, 0, 1}, "user_states": {1, 0, 1}, "transitions": {4, 0, 4}, "replays": {1, 0, 1}, event: {4, 0, 4}, bucket: {1, 0, 1}, replay: {4, 0, 4}}
+	want := map[string][3]int{"watched_users": {1, 0, 1}, "user_states": {1, 0, 1}, "transitions": {4, 0, 4}, "replays": {1, 0, 1}, "pg_stats": {4, 0, 4}, event: {4, 0, 4}, bucket: {1, 0, 1}, replay: {4, 0, 4}}
 	for code, args := range map[int][]string{0: {"--dry-run"}, 2: nil} {
 		if report, _ := w.forget(victim, code, args...); !equal(report.places(), want) || report.Done {
 			t.Errorf("looked: %+v, want %v", report, want)
@@ -148,7 +152,7 @@ func TestForget(t *testing.T) {
 	}
 
 	report, _ := w.forget(victim, 0, "--yes")
-	want = map[string][3]int{"watched_users": {1, 1, 0}, "user_states": {1, 1, 0}, "transitions": {4, 4, 0}, "replays": {1, 1, 0}, event: {4, 4, 0}, bucket: {1, 1, 0}, replay: {4, 4, 0}}
+	want = map[string][3]int{"watched_users": {1, 1, 0}, "user_states": {1, 1, 0}, "transitions": {4, 4, 0}, "replays": {1, 1, 0}, "pg_stats": {4, 4, 0}, event: {4, 4, 0}, bucket: {1, 1, 0}, replay: {4, 4, 0}}
 	if !equal(report.places(), want) || report.Told != 4 {
 		t.Errorf("forgotten: %+v, want %v and four events told", report, want)
 	}

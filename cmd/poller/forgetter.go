@@ -56,7 +56,12 @@ func (f *forgetter) look(ctx context.Context, user string) (*forgetReport, error
 	if err != nil {
 		return nil, err
 	}
-	report := newForgetReport(f.id, traces, untold)
+	named, err := f.ledger.Statistics(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	report := newForgetReport(f.id, user, traces, untold)
+	report.add("pg_stats", named, nil)
 	places, copies, err := f.stream.Places(ctx, user)
 	if err != nil {
 		report.Why = err.Error()
@@ -105,10 +110,23 @@ func (f *forgetter) fromLedger(ctx context.Context, lease *ledger.Lease, report 
 		return fmt.Errorf("nothing was removed: %w", err)
 	}
 	done, err := lease.Forget(ctx, report.traces)
-	if err == nil {
-		report.erased(done)
+	if err != nil {
+		return err
 	}
-	return err
+	report.erased(done)
+	f.statistics(ctx, report)
+	return nil
+}
+
+// statistics makes those of the planner anew that name the user, also such as were made since the look. What goes wrong
+// with them is reported, and holds up nothing.
+func (f *forgetter) statistics(ctx context.Context, report *forgetReport) {
+	named, err := f.ledger.Statistics(ctx, report.user)
+	left := named
+	if err == nil && named > 0 {
+		left, err = f.ledger.Analyze(ctx, report.user)
+	}
+	report.removed("pg_stats", named-left, left, err)
 }
 
 func (f *forgetter) relay() *relay.Relay {

@@ -255,3 +255,24 @@ func TestAdoptTombstones(t *testing.T) {
 		t.Errorf("Removals: %d watched, %d not listed, %v, want 3 and 0", watched, unlisted, err)
 	}
 }
+
+// The planner's statistics name users, and no longer the one who was erased.
+func TestForgetStatistics(t *testing.T) {
+	l, pool, lease, _ := three(t)
+	execute(t, pool, `analyze`)
+	for user, want := range map[string]int{"alice": 4, "nobody": 0} {
+		if n, err := l.Statistics(t.Context(), user); n != want || err != nil {
+			t.Errorf("the statistics of %d tables name %s, %v, want %d", n, user, err, want)
+		}
+	}
+	forgetUser(t, lease, traces(t, l, "alice"))
+	if left, err := l.Analyze(t.Context(), "alice"); left != 0 || err != nil {
+		t.Errorf("the statistics of %d tables still name the user, %v", left, err)
+	}
+	if n, err := l.Statistics(t.Context(), "bob"); n != 4 || err != nil {
+		t.Errorf("the statistics of %d tables name another user, %v, want 4 as before", n, err)
+	}
+	if left, err := l.Analyze(t.Context(), "nobody"); left != 0 || err != nil {
+		t.Errorf("Analyze: %d, %v", left, err)
+	}
+}
