@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"github.com/zim-presence/poller/internal/audit"
 	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/past"
 	"github.com/zim-presence/poller/presence"
@@ -21,7 +23,10 @@ const (
 )
 
 // states is who was online at random times, held against what was true then; what
-// is right is said at [lives.since].
+// is right is said at [lives.since]. Events behind the snapshot are always of the
+// window in which the truth leaves the answer open: so the state is also held against
+// all events that had been observed by then, put together without a snapshot; and
+// each event against the truth, in [day.happened].
 func (d *day) states(t *testing.T) {
 	book := ledger.New(d.pool, 1, zerolog.Nop())
 	var verdicts tally
@@ -34,7 +39,7 @@ func (d *day) states(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		verdicts.judge(t, d.lives, maps.Collect(told.Users()), at)
+		d.hold(t, &verdicts, maps.Collect(told.Users()), at)
 	}
 	verdicts.sum(t)
 }
@@ -90,9 +95,48 @@ func (d *day) stateCommand(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		verdicts.judge(t, d.lives, told, at)
+		d.hold(t, &verdicts, told, at)
 	}
 	verdicts.sum(t)
+}
+
+// hold holds a state against the events and against the truth.
+func (d *day) hold(t *testing.T, verdicts *tally, told map[uint32]presence.Status, at time.Time) {
+	t.Helper()
+	want := map[uint32]presence.Status{}
+	for i := range d.events {
+		if e := &d.events[i]; !e.ObservedAt.After(at) {
+			want[e.User.No] = e.To
+		}
+	}
+	maps.DeleteFunc(want, func(_ uint32, s presence.Status) bool { return s == presence.Unknown })
+	if !maps.Equal(told, want) {
+		if verdicts.wrong++; verdicts.wrong > 3 {
+			return
+		}
+		t.Errorf("at %s the state is not what the events say that had been observed (-events +told):\n%.500s",
+			at.Format(time.RFC3339Nano), cmp.Diff(want, told))
+	}
+	verdicts.judge(t, d.lives, told, at)
+}
+
+// happened holds each event, and the end of the day, against the truth.
+func (d *day) happened(t *testing.T) {
+	report, err := audit.Audit{
+		DB: d.pool, JS: d.js, App: 1, Patience: patience, Slack: d.lives.slack,
+		Changes: func(user string) (all []audit.Change) {
+			for _, turn := range d.lives.users[user].status.turns {
+				all = append(all, audit.Change{At: turn.from, To: turn.value})
+			}
+			return all
+		},
+	}.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Findings[:min(10, len(report.Findings))] {
+		t.Error(f)
+	}
 }
 
 // tally counts what came of judging states.

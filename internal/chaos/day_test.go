@@ -50,6 +50,7 @@ func TestDay(t *testing.T) {
 		t.Error(f)
 	}
 	d.remember()
+	t.Run("events", d.happened)
 	t.Run("state", d.states)
 	t.Run("state command", d.stateCommand)
 	t.Run("replay", func(t *testing.T) { d.replays(t, subscribers[0].state) })
@@ -63,6 +64,7 @@ type day struct {
 	edits      map[string][]turn // of the watchlist, by user
 	first, end time.Time         // of the record
 	lives      *lives
+	events     []presence.Event
 }
 
 // wake brings the users to life, and puts most on the watchlist.
@@ -124,9 +126,9 @@ func (d *day) record(length time.Duration) {
 			}
 		}
 	}
-	var wait = make(chan struct{})
+	over := make(chan struct{})
 	go func() {
-		defer close(wait)
+		defer close(over)
 		at(0.10, faults("http:503@0.7"))
 		at(0.18, clear("http"))
 		at(0.25, faults("partial:0.3@0.5"))
@@ -143,71 +145,14 @@ func (d *day) record(length time.Duration) {
 	for pause(ctx, 700*time.Millisecond) {
 		d.edit(15, 15)
 	}
-	<-wait
+	<-over
 	for _, kind := range []string{"http", "partial", "code", "slow_answer", "unknown_status"} {
 		clear(kind)()
 	}
 	d.end = time.Now()
 }
 
-// remember reads what was true, and which sweeps there were.
-func (d *day) remember() {
-	// In this order: who then has no change was always as the truth says, though they
-	// live on.
-	truth, err := d.zim.truth(1)
-	d.must(err)
-	changes, slack, err := d.zim.changes(1)
-	d.must(err)
-	turns := 0
-	v := &lives{users: map[string]*life{}, slack: slack}
-	for user, state := range truth {
-		status, _, _ := standing(state)
-		l := &life{status: line{first: status}, watched: line{first: isNot, turns: d.edits[user]}}
-		for i, c := range changes[user] {
-			if i == 0 {
-				l.status.first = presence.Online + presence.Offline - c.To // the other one
-			}
-			l.status.add(turn{from: c.At, to: c.At, value: c.To})
-			turns++
-		}
-		v.users[user] = l
-	}
-	rows, err := d.pool.Query(d.t.Context(), `select user_no, user_id from user_states where app_id = 1`)
-	d.must(err)
-	defer rows.Close()
-	for rows.Next() {
-		var no uint32
-		var user string
-		d.must(rows.Scan(&no, &user))
-		v.users[user].number = no
-	}
-	d.must(rows.Err())
-	rows, err = d.pool.Query(d.t.Context(), `
-		select s.started, s.finished, coalesce((select array_agg(array[lower(r), upper(r)] order by r) from unnest(s.missed) r), '{}')
-		  from snapshots s where s.app_id = 1 order by s.sweep`)
-	d.must(err)
-	defer rows.Close()
-	missing := 0
-	for rows.Next() {
-		var s looked
-		var spans [][]int32
-		d.must(rows.Scan(&s.started, &s.finished, &spans))
-		for _, m := range spans {
-			s.missed = append(s.missed, span{uint32(m[0]), uint32(m[1])})
-			missing += int(m[1] - m[0])
-		}
-		v.sweeps = append(v.sweeps, s)
-	}
-	d.must(rows.Err())
-	d.lives = v
-	d.t.Logf("%d true changes, %d events, %d complete sweeps, %d users missed in them", turns,
-		d.count(`select last_seq from apps where app_id = 1`), len(v.sweeps), missing)
-	if missing == 0 {
-		d.t.Error("nobody was ever missed: the day was too good")
-	}
-}
-
-// moments draws times of the day; none before the poller's first sweep.
+// moments draws times of the day; the first of them may be before anything was recorded.
 func (d *day) moments(n int) (all []time.Time) {
 	for range n {
 		all = append(all, d.first.Add(time.Duration(d.random.Int64N(int64(d.end.Sub(d.first))))).Truncate(time.Microsecond))

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"cmp"
 	"slices"
 	"sort"
 	"time"
@@ -66,12 +65,6 @@ func (l line) among(value presence.Status, from, to time.Time) bool {
 		at = t.value
 	}
 	return at == value && (len(l.turns) == 0 || !l.turns[len(l.turns)-1].from.After(to))
-}
-
-func (l *line) add(t turn) { l.turns = append(l.turns, t) }
-
-func (l *line) order() {
-	slices.SortFunc(l.turns, func(a, b turn) int { return cmp.Compare(a.from.UnixNano(), b.from.UnixNano()) })
 }
 
 // since is the moment from which on what is told of a user at a time may have
