@@ -92,6 +92,14 @@ func snapshotDamages() []damage {
 	return []damage{
 		{name: "a bit of who is online is another", want: []audit.Kind{audit.Snapshot}, harm: flip("online", 100)},
 		{name: "a bit of who is known is another", want: []audit.Kind{audit.Snapshot}, harm: flip("known", 5000)},
+		// What comes before it is not there: the others say that it is wrong.
+		{name: "a bit of the oldest snapshot is another", want: []audit.Kind{audit.Snapshot}, harm: func(c *copied) string {
+			var set []byte
+			must(c.t, c.pool.QueryRow(c.t.Context(), `select online from snapshots where sweep = 2`).Scan(&set))
+			no := c.number(`select min(user_no) from (select user_no from transitions group by 1 having min(sweep) >= 8) t where user_no <> 0`)
+			c.sql(`update snapshots set online = $1 where sweep = 2`, flipped(c.t, set, uint32(no)))
+			return "3"
+		}},
 		{name: "a bitmap is cut off", want: []audit.Kind{audit.Snapshot}, harm: func(c *copied) string {
 			c.sql(`update snapshots set online = substr(online, 1, length(online) - 3) where sweep = 10`)
 			return "10"
@@ -136,10 +144,16 @@ func stateDamages() []damage {
 		{name: "a state is of another event", want: state, harm: of(`update user_states set last_seq = last_seq - 1`)},
 		{name: "a state is since another time", want: state, harm: of(`update user_states set since = since + interval '1 microsecond'`)},
 		{name: "a state is not watched", want: state, harm: of(`update user_states set watched = false`)},
-		{name: "a state has another number", want: state, harm: of(`update user_states set user_no = 5000`)},
+		{name: "a state has another number", want: state, harm: func(c *copied) string {
+			c.sql(`update apps set last_user_no = 5000`)
+			return of(`update user_states set user_no = 5000`)(c)
+		}},
+		{name: "a state has a number that was never given", want: state, harm: of(`update user_states set user_no = 5000`)},
+		{name: "a state has the number of who was erased", want: state, harm: of(`update user_states set user_no = (select user_no from erasures)`)},
 		{name: "a state is gone", want: state, harm: of(`delete from user_states`)},
 		{name: "a state that nobody has", want: state, harm: func(c *copied) string {
 			c.sql(`insert into user_states (app_id, user_no, user_id, status, last_seq) values ($1, 301, 'mallory', 'online', 3)`, app)
+			c.sql(`update apps set last_user_no = 301`)
 			return "mallory"
 		}},
 	}
