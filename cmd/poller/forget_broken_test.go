@@ -91,6 +91,7 @@ func TestForgetBrokenOff(t *testing.T) {
 	}
 	w.run("sweep")
 	w.auditErased()
+	w.disagrees()
 	w.restored(restore)
 	w.streamRefuses()
 }
@@ -125,6 +126,21 @@ func (w *world) restored(restore func()) {
 	w.auditErased()
 }
 
+// disagrees wants nothing to be erased while the ledger is not what was told: afterwards it could not be seen any more.
+func (w *world) disagrees() {
+	w.t.Helper()
+	w.exec(`update transitions set sweep = sweep + 1 where seq = (select last_seq from apps)`)
+	rows := w.count(`select count(*) from transitions where user_id = 'deny.d'`)
+	code, report, said := w.forgetHere(context.Background(), nil, nil, "deny.d", "--yes")
+	if code != 1 || report.Done || !strings.Contains(said, "nothing was removed: the stream ends with event") {
+		w.t.Errorf("exit code %d, %+v, %s; want it refused", code, report, said)
+	}
+	if now := w.count(`select count(*) from transitions where user_id = 'deny.d'`); now != rows || rows == 0 {
+		w.t.Errorf("%d rows are left of %d", now, rows)
+	}
+	w.exec(`update transitions set sweep = sweep - 1 where seq = (select last_seq from apps)`)
+}
+
 // breakOff runs poller forget until the trap springs.
 func (w *world) breakOff(user string, postgres bool, s *trap) {
 	w.t.Helper()
@@ -140,6 +156,20 @@ func (w *world) breakOff(user string, postgres bool, s *trap) {
 	}
 	if !s.sprung.Load() || code != 1 {
 		w.t.Errorf("%s: sprung %t, exit code %d, %s; want it broken off", s.word, s.sprung.Load(), code, said)
+	}
+	w.holesAreTold()
+}
+
+// holesAreTold wants every number that the stream lacks to be one that was told as erased.
+func (w *world) holesAreTold() {
+	w.t.Helper()
+	var there []int64
+	for _, e := range w.standing() {
+		there = append(there, e.Seq)
+	}
+	all := presence.SeqSet{{First: 1, Last: slices.Max(there)}}
+	if untold := all.Without(presence.SeqSetOf(there...)).Without(w.erased()); len(untold) > 0 {
+		w.t.Errorf("the stream lacks %v, which nobody was told", untold)
 	}
 }
 

@@ -261,6 +261,9 @@ func (w *world) erased() presence.SeqSet {
 	w.t.Helper()
 	ctx := context.Background()
 	s, err := w.js.Stream(ctx, stream.ControlStreamName(worldApp))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

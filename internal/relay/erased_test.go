@@ -34,6 +34,15 @@ func TestErasedRows(t *testing.T) {
 			erase(w, 10)
 			w.expireAll()
 		}, upTo(11, 13), ""},
+		{"a tombstone that was told is another", func(w *world) {
+			erase(w, 10)
+			w.messages[9].event = w.rows[10]
+			w.messages[9].event.Sweep++
+		}, nil, "whose content is not the ledger's"},
+		{"a tombstone that was told", func(w *world) {
+			erase(w, 10)
+			w.messages[9].event = w.rows[10]
+		}, upTo(11, 13), ""},
 		{"of another log", func(w *world) {
 			erase(w, 10)
 			e := w.rows[10]

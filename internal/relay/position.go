@@ -181,9 +181,9 @@ func (r *Relay) outlived(ctx context.Context, told *presence.Told) error {
 
 // unlike says how an event that was told differs from the ledger's row of its
 // number, "" for not at all. The ids of two timelines of one database are equal;
-// the content is not, since it holds the microsecond. Of a row that was erased
-// nothing but the id is left to be compared; before it was, the ledger was compared
-// with what was told.
+// the content is not, since it holds the microsecond. Of a row that was erased after
+// it was told nothing but the id is left to be compared; before it was erased, the
+// ledger was compared with what was told.
 func unlike(row *presence.Event, told *presence.Told) (what string, err error) {
 	data, err := row.Data()
 	switch {
@@ -191,12 +191,18 @@ func unlike(row *presence.Event, told *presence.Told) (what string, err error) {
 		return "", err
 	case row.ID() != told.ID:
 		return fmt.Sprintf("id %s, where the ledger has %s", told.ID, row.ID()), nil
-	case row.Kind == presence.KindErased:
+	case row.Kind == presence.KindErased && !tombstoneTold(told):
 		return "", nil
 	case !bytes.Equal(data, told.Data):
 		return "whose content is not the ledger's", nil
 	}
 	return "", nil
+}
+
+// tombstoneTold tells whether an event was erased before it was told.
+func tombstoneTold(told *presence.Told) bool {
+	e, err := presence.ParseEvent(told.Data)
+	return err == nil && e.Kind == presence.KindErased
 }
 
 // remembered is the position behind an end that cannot be read: the stream is
