@@ -24,7 +24,7 @@ import (
 
 // runPages are the pages whose commands are all run, in this order: the last one
 // erases what the others look at.
-func runPages() []string { return []string{"docs/replay.md", "docs/consuming.md"} }
+func runPages() []string { return []string{"docs/replay.md", "docs/consuming.md", "docs/erasure.md"} }
 
 const (
 	shownApp    = 1234567890
