@@ -21,7 +21,7 @@ func TestContractIsAsyncAPI(t *testing.T) {
 		t.Errorf("%#v", err)
 	}
 	for at, value := range map[string]any{
-		"#/asyncapi": "2.6.0", "#/channels/events/adress": "presence", "#/servers/nats/protocol": 4, "#/channels/events/messages": "none",
+		"#/asyncapi": "2.6.0", "#/channels/events/place": "presence", "#/servers/nats/protocol": 4, "#/channels/events/messages": "none",
 		"#/operations/tellEvent/action": "publish", "#/info/title": nil, "#/components/messages/event/contentType": false,
 	} {
 		if wrong := with(t, doc, at, value); official.Validate(wrong) == nil {
