@@ -49,8 +49,11 @@ func (f *Follower) meet(ctx context.Context) error {
 	}
 	info := consumer.CachedInfo()
 	metadata := info.Config.Metadata
+	if metadata[keyPhase] == "" {
+		return &DurableError{App: f.cfg.App, Durable: f.cfg.Durable, Why: "by another program"}
+	}
 	if metadata[keyUsers] != f.digest() {
-		return &OtherUsersError{App: f.cfg.App, Durable: f.cfg.Durable}
+		return &DurableError{App: f.cfg.App, Durable: f.cfg.Durable, Why: "for other users"}
 	}
 	if !f.met && metadata[keyPhase] != phaseState {
 		f.take(metadata, info.AckFloor.Stream)
@@ -66,7 +69,7 @@ func (f *Follower) meet(ctx context.Context) error {
 func (f *Follower) take(metadata map[string]string, acknowledged uint64) {
 	seq, err := strconv.ParseInt(metadata[keySeq], 10, 64)
 	if err != nil || seq < 0 {
-		return // it was not made by a follower: the state comes first
+		return // somebody has altered it: the state comes first
 	}
 	c := chain{seq: seq, log: metadata[keyLog]}
 	if f.cfg.After > 0 {

@@ -45,14 +45,16 @@ func (e *AnewError) Error() string {
 		e.App, e.NewSeq, e.NewLog, e.Seq, e.Log)
 }
 
-// OtherUsersError says that the durable consumer was made for other users.
-type OtherUsersError struct {
+// DurableError says that the durable consumer cannot be used: it was made for other
+// users, or by another program. Take another name.
+type DurableError struct {
 	App     uint32
 	Durable string
+	Why     string
 }
 
-func (e *OtherUsersError) Error() string {
-	return fmt.Sprintf("app %d: the durable consumer %s was made for other users: take another name", e.App, e.Durable)
+func (e *DurableError) Error() string {
+	return fmt.Sprintf("app %d: the durable consumer %s was made %s: take another name", e.App, e.Durable, e.Why)
 }
 
 // enough is an error of the program's own function, which ends the run.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/zim-presence/poller/presence"
 	"github.com/zim-presence/poller/presence/follow"
 )
@@ -56,8 +58,8 @@ func TestFilters(t *testing.T) {
 		t.Errorf("removed: told %v, want %v", got, removed)
 	}
 	// A durable consumer is made for its users.
-	wantEnd[*follow.OtherUsersError](r.program(follow.Config{Users: few[:2], Durable: "few"}))
-	wantEnd[*follow.OtherUsersError](r.program(follow.Config{Durable: "many"}))
+	wantEnd[*follow.DurableError](r.program(follow.Config{Users: few[:2], Durable: "few"}))
+	wantEnd[*follow.DurableError](r.program(follow.Config{Durable: "many"}))
 }
 
 // One user's chain: an event of the user that is missing is a gap, one of another
@@ -93,6 +95,61 @@ func TestOneUser(t *testing.T) {
 	if err := p.untilEvent(10); err != nil {
 		t.Error(err)
 	}
+}
+
+// Users who do not change for longer than the stream keeps events are no gap: not
+// for who was there, nor for who comes back with its own place.
+func TestQuietUsers(t *testing.T) {
+	r := newRig(t)
+	r.told(r.change("alice", presence.Online), r.change("carol", presence.Online), r.change("bob", presence.Online))
+	r.settled()
+	there, durable := r.program(follow.Config{Users: []string{"alice"}}), r.program(follow.Config{Users: []string{"alice"}, Durable: "alice"})
+	there.upTo(3)
+	durable.upTo(3)
+	s, err := r.js.Stream(t.Context(), "PRESENCE_1234567890")
+	for keep := range uint64(2) {
+		after := r.seq()
+		for range 5 {
+			r.told(r.flip("bob"))
+		}
+		r.told(r.flip("carol"), r.flip("bob"))
+		for _, p := range []*program{there, durable} {
+			eventually(t, "the stream's end is looked up", func() bool { return p.follower.Stats().Seq == r.seq() })
+		}
+		_ = durable.stop()
+		r.settled()
+		if err == nil {
+			err = s.Purge(t.Context(), jetstream.WithPurgeKeep(1-keep))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.server.Restart()
+		back := r.program(follow.Config{Users: []string{"alice"}, After: after})
+		durable = r.program(follow.Config{Users: []string{"alice"}, Durable: "alice"})
+		for _, users := range [][]string{{"alice", "carol"}, {"nobody"}} {
+			if gap := wantEnd[*follow.GapError](r.program(follow.Config{Users: users, After: after})); gap.First != after+1 {
+				t.Errorf("%v: %v", users, gap)
+			}
+		}
+		r.told(r.flip("alice"))
+		for _, p := range []*program{there, back, durable} {
+			if err := p.untilEvent(r.seq()); err != nil {
+				t.Fatal(err)
+			}
+			p.faultless()
+		}
+		r.settled()
+	}
+}
+
+// A consumer that was made by another program is left alone.
+func TestAnotherProgramsConsumer(t *testing.T) {
+	r := newRig(t)
+	if _, err := r.js.CreateConsumer(t.Context(), "PRESENCE_1234567890", jetstream.ConsumerConfig{Durable: "theirs"}); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd[*follow.DurableError](r.program(follow.Config{Durable: "theirs"}))
 }
 
 func TestConfigsThatAreRefused(t *testing.T) {

@@ -100,7 +100,7 @@ func New(js jetstream.JetStream, cfg Config) (*Follower, error) {
 // durable consumer acknowledges.
 //
 // It returns the error of each, wrapped; that of ctx; under [Stop] a *[GapError] or
-// an *[AnewError]; an *[OtherUsersError]; or [nats.ErrConnectionClosed]. Run may be
+// an *[AnewError]; a *[DurableError]; or [nats.ErrConnectionClosed]. Run may be
 // called again: it goes on with the item that was not done. Where that was one of
 // the state, the state begins again. A second Run at the same time is [ErrRunning].
 func (f *Follower) Run(ctx context.Context, each Each) error {
@@ -205,7 +205,7 @@ func (f *Follower) final(err error) bool {
 		f.begun, f.why, f.standing = false, err, nil
 		return false
 	}
-	return errors.As(err, new(*enough)) || errors.As(err, new(*OtherUsersError))
+	return errors.As(err, new(*enough)) || errors.As(err, new(*DurableError))
 }
 
 // begin sets where the chain begins.

@@ -45,7 +45,7 @@ func (f *Follower) live(ctx context.Context, each telling) error {
 			return err
 		}
 		if !ok {
-			if err := f.look(ctx, each, r); err != nil {
+			if err := f.look(ctx, each); err != nil {
 				return err
 			}
 			continue
@@ -94,6 +94,10 @@ func (f *Follower) approach(ctx context.Context, p place) error {
 	if !c.agrees(p.before, p.log) {
 		return f.anew(p.before, p.log)
 	}
+	if p.before == c.seq && p.before > 0 {
+		c.log = p.log
+		c.saw(p.log)
+	}
 	hole := presence.SeqRange{First: c.seq + 1, Last: p.first - 1}
 	if p.first == 0 && p.emptied {
 		// All has expired: only the bucket tells how far it went.
@@ -103,9 +107,18 @@ func (f *Follower) approach(ctx context.Context, p place) error {
 		}
 		hole.Last = newest
 	}
-	// Of some users an event in the middle may be missing that was not theirs.
-	if hole.Last < hole.First || f.some && !p.nothing {
+	if hole.Last < hole.First {
 		return nil
+	}
+	if f.some {
+		// In the middle of the stream what is missing may not be theirs, and prev_seq
+		// tells. Where all before is gone, only the bucket does.
+		if !p.nothing {
+			return nil
+		}
+		if quiet, err := f.untouched(ctx, hole); quiet || err != nil {
+			return err
+		}
 	}
 	return f.cross(ctx, hole, true)
 }
@@ -210,27 +223,32 @@ func (f *Follower) pass(each telling, m *message, how manner) error {
 // look is done now and then: what was erased is told, the place is written down,
 // and where only some users are read, the chain moves on to where the stream has
 // come without them.
-func (f *Follower) look(ctx context.Context, each telling, r *reading) error {
+func (f *Follower) look(ctx context.Context, each telling) error {
 	if err := f.tellErased(ctx, each); err != nil {
 		return err
 	}
 	if f.some {
-		if err := f.advance(ctx, r); err != nil {
+		if err := f.advance(ctx); err != nil {
 			return err
 		}
 	}
 	return f.keep(ctx)
 }
 
-func (f *Follower) advance(ctx context.Context, r *reading) error {
-	asking, cancel := context.WithTimeout(ctx, patience)
+func (f *Follower) advance(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	stream, err := f.js.Stream(asking, f.events())
 	if err != nil {
 		return err
 	}
-	// The stream's end comes first, then whether the users' events up to it are done.
-	if drained, err := r.drained(ctx); err != nil || !drained {
+	// The stream's end comes first, and then whether the users have events behind the
+	// last that was done. A standing consumer would say so too early: it is told of
+	// what is stored a moment later. A new one begins with an exact count.
+	cfg := once(f.hint.start, f.filters())
+	cfg.InactiveThreshold = quiet
+	consumer, err := f.js.CreateConsumer(asking, f.events(), cfg)
+	if err != nil || consumer.CachedInfo().NumPending > 0 {
 		return err
 	}
 	return f.skip(ctx, stream.CachedInfo().State.LastSeq)
@@ -245,7 +263,7 @@ func (f *Follower) skip(ctx context.Context, pos uint64) error {
 	asking, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	stream, err := f.js.Stream(asking, f.events())
-	if err != nil {
+	if err != nil || !stream.CachedInfo().Created.Equal(f.hint.created) {
 		return err
 	}
 	m, err := search{f, stream}.at(asking, pos)
@@ -261,13 +279,5 @@ func (f *Follower) skip(ctx context.Context, pos uint64) error {
 // readTo reads the event stream from a place up to a message, or to its end where
 // that message is gone.
 func (f *Follower) readTo(ctx context.Context, p place, last uint64, take func(*message) error) error {
-	r, err := f.open(ctx, f.events(), once(p.start, f.filters()))
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	if err := f.same(ctx, p); err != nil {
-		return err
-	}
-	return r.toEnd(ctx, last, take)
+	return f.readAll(ctx, f.events(), p.start, last, f.filters(), func() error { return f.same(ctx, p) }, take)
 }

@@ -45,6 +45,7 @@ type reading struct {
 
 	deliver uint64 // of the last message that next returned
 	pending uint64 // at the beginning
+	beyond  bool   // toEnd has met a message behind its end
 }
 
 // once is the consumer for one reading of a stream.
@@ -153,6 +154,7 @@ func (r *reading) toEnd(ctx context.Context, last uint64, take func(*message) er
 			continue
 		}
 		if m.pos > last {
+			r.beyond = true
 			return nil
 		}
 		if err := take(&m); err != nil {
@@ -163,6 +165,33 @@ func (r *reading) toEnd(ctx context.Context, last uint64, take func(*message) er
 		}
 		wake.Reset(quiet)
 	}
+}
+
+// readAll reads a stream from one message up to another, or to the end where that
+// is gone. A message that says that none is behind it may say so a moment too early:
+// then a new consumer, which begins with an exact count, reads on. What is behind
+// last it need not wait for, so that a busy stream has an end.
+func (f *Follower) readAll(ctx context.Context, stream string, start, last uint64, filters []string, sure func() error, take func(*message) error) error {
+	for start <= last {
+		r, err := f.open(ctx, stream, once(start, filters))
+		if err != nil {
+			return err
+		}
+		if err = sure(); err == nil {
+			err = r.toEnd(ctx, last, func(m *message) error {
+				start = m.pos + 1
+				return take(m)
+			})
+		}
+		r.close()
+		if err != nil || r.pending == 0 {
+			return err
+		}
+		if r.beyond {
+			return nil
+		}
+	}
+	return nil
 }
 
 // drained asks the server whether all that there is has been returned by next.

@@ -38,6 +38,7 @@ type rig struct {
 
 	mu     sync.Mutex
 	ledger []presence.Event
+	clock  int // seconds before the first event
 	last   map[string]int64
 	status map[string]presence.Status
 }
@@ -90,7 +91,7 @@ func (r *rig) change(user string, to presence.Status) presence.Event {
 	if !ok {
 		r.t.Fatalf("%s is %s already", user, from)
 	}
-	at := time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC).Add(time.Duration(len(r.ledger)) * time.Second)
+	at := time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC).Add(time.Duration(r.clock+len(r.ledger)) * time.Second)
 	e := presence.Event{AppID: app, Log: r.log, Encoding: presence.EncodingV1, Transition: presence.Transition{
 		Seq: int64(len(r.ledger)) + 1, PrevSeq: r.last[user], User: presence.User{ID: user}, Kind: kind, From: from, To: to, ObservedAt: at, Sweep: 1,
 	}}

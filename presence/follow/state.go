@@ -26,7 +26,7 @@ type standing struct {
 	chain  chain
 	newest int64 // the highest number that was read
 	// users holds what told each user's state, where it is needed: where the bucket
-	// did not ascend.
+	// did not ascend, and where too little of it is read to see that.
 	users map[string]standpoint
 	// stoodAt is where the bucket stood when it was last found to end too early,
 	// and stoodSince since when.
@@ -54,7 +54,7 @@ var errMoved = errors.New("the bucket was made anew, or is being filled anew")
 // kept, so that no event is told a second time.
 func (f *Follower) state(ctx context.Context, each telling) error {
 	if f.standing == nil {
-		if err := f.reset(each, false); err != nil {
+		if err := f.reset(each, f.some); err != nil {
 			return err
 		}
 	}
@@ -120,16 +120,18 @@ func (f *Follower) readBucket(ctx context.Context, each telling, s *standing) er
 	if !s.created.Equal(info.Created) {
 		return errMoved
 	}
-	if s.chain.seq, s.chain.log, err = f.newest(ctx, info.State.LastSeq); err != nil {
-		return err
-	}
-	r, err := f.open(ctx, f.bucket(), once(s.pos+1, f.subjects("$KV.presence_"+f.app()+".")))
+	newest, err := f.newest(ctx, info.State.LastSeq)
 	if err != nil {
 		return err
 	}
-	defer r.close()
-	return r.toEnd(ctx, math.MaxUint64, func(m *message) error { return f.stand(each, s, m) })
+	s.chain.seq, s.chain.log = newest.event.Seq, newest.event.Log
+	sure := func() error { return nil }
+	take := func(m *message) error { return f.stand(each, s, m) }
+	return f.readAll(ctx, f.bucket(), s.pos+1, newest.pos, f.keys(), sure, take)
 }
+
+// keys are the bucket's subjects of the users whom the server picks out.
+func (f *Follower) keys() []string { return f.subjects("$KV.presence_" + f.app() + ".") }
 
 // stand tells one user's state.
 func (f *Follower) stand(each telling, s *standing, m *message) error {
@@ -211,30 +213,30 @@ func (f *Follower) complete(ctx context.Context, each telling, s *standing, p pl
 }
 
 // newest returns the last event that the bucket holds, which ends with message last
-// or a later one; 0 for none. What is foreign
-// at its end is passed over.
-func (f *Follower) newest(ctx context.Context, last uint64) (seq int64, log string, err error) {
+// or a later one; its number is 0 where there is none. What is foreign at its end is
+// passed over.
+func (f *Follower) newest(ctx context.Context, last uint64) (m message, err error) {
 	for _, start := range []uint64{last - min(last, 100) + 1, 1} {
-		if seq, log, err = f.newestFrom(ctx, start); seq > 0 || err != nil {
+		if m, err = f.newestFrom(ctx, start); m.pos > 0 || err != nil {
 			break
 		}
 	}
-	return seq, log, err
+	return m, err
 }
 
-func (f *Follower) newestFrom(ctx context.Context, start uint64) (seq int64, log string, err error) {
+func (f *Follower) newestFrom(ctx context.Context, start uint64) (last message, err error) {
 	r, err := f.open(ctx, f.bucket(), once(start, nil))
 	if err != nil {
-		return 0, "", err
+		return last, err
 	}
 	defer r.close()
 	err = r.toEnd(ctx, math.MaxUint64, func(m *message) error {
 		if !m.foreign {
-			seq, log = m.event.Seq, m.event.Log
+			last = *m
 		}
 		return nil
 	})
-	return seq, log, err
+	return last, err
 }
 
 // bucketNewest returns the number of the last event that the bucket holds; 0 where
@@ -249,6 +251,33 @@ func (f *Follower) bucketNewest(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", f.bucket(), err)
 	}
-	seq, _, err := f.newest(ctx, stream.CachedInfo().State.LastSeq)
-	return seq, err
+	newest, err := f.newest(ctx, stream.CachedInfo().State.LastSeq)
+	return newest.event.Seq, err
+}
+
+// untouched tells whether a hole at the beginning of the stream has no event of the
+// users who are read, as far as the bucket shows: each one's last event is from
+// before it, or follows one from before it.
+func (f *Follower) untouched(ctx context.Context, hole presence.SeqRange) (bool, error) {
+	newest, err := f.bucketNewest(ctx)
+	if err != nil || newest < hole.Last {
+		return false, err
+	}
+	r, err := f.open(ctx, f.bucket(), once(1, f.keys()))
+	if err != nil {
+		return false, err
+	}
+	defer r.close()
+	shown := map[string]bool{}
+	err = r.toEnd(ctx, math.MaxUint64, func(m *message) error {
+		e := &m.event
+		shown[e.User.ID] = !m.foreign && (e.Seq < hole.First || e.Seq > hole.Last && e.PrevSeq < hole.First)
+		return nil
+	})
+	for id := range f.users {
+		if !shown[id] {
+			return false, err
+		}
+	}
+	return true, err
 }
