@@ -179,8 +179,8 @@ func (w *shown) today(p page, text string) string {
 	slices.Sort(all)
 	all = slices.Compact(all)
 	return instant.ReplaceAllStringFunc(text, func(shown string) string {
-		part := time.Duration(slices.Index(all, shown) + 1)
-		return w.from.Add(part * w.now.Sub(w.from) / time.Duration(len(all)+1)).UTC().Format(time.RFC3339Nano)
+		part := float64(slices.Index(all, shown)+1) / float64(len(all)+1)
+		return w.from.Add(time.Duration(part * float64(w.now.Sub(w.from)))).UTC().Format(time.RFC3339Nano)
 	})
 }
 
@@ -235,7 +235,7 @@ func (w *shown) readReplay(t *testing.T, p page) {
 	program := filepath.Join(w.dir, "bin", "read")
 	goBuild(t, program, source)
 	cmd := exec.CommandContext(t.Context(), program, "with-state")
-	cmd.Env = append(w.env, "NATS_URL="+w.nats)
+	cmd.Env = append([]string{"NATS_URL=" + w.nats}, w.env...)
 	said, err := cmd.CombinedOutput()
 	if want := fmt.Sprintf("%d users\n", shownUsers); err != nil || string(said) != want {
 		t.Errorf("the program that reads a replay says %q, want %q (%v)", said, want, err)

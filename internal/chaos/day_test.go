@@ -118,37 +118,33 @@ func (d *day) record(length time.Duration) {
 			do()
 		}
 	}
-	faults := func(text string) func() { return func() { d.must(d.zim.addFaults(text, 1)) } }
-	clear := func(kinds ...string) func() {
-		return func() {
-			for _, kind := range kinds {
-				d.must(d.zim.clearFaults(kind))
-			}
+	broken := func(text string) func() { return func() { d.must(d.zim.addFaults(text, 1)) } }
+	mended := func() {
+		for _, kind := range []string{"http", "partial", "code", "slow_answer", "unknown_status"} {
+			d.must(d.zim.clearFaults(kind))
 		}
 	}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		at(0.10, faults("http:503@0.7"))
-		at(0.18, clear("http"))
-		at(0.25, faults("partial:0.3@0.5"))
-		at(0.35, clear("partial"))
+		at(0.10, broken("http:503@0.7"))
+		at(0.18, mended)
+		at(0.25, broken("partial:0.3@0.5"))
+		at(0.35, mended)
 		at(0.40, func() { d.daemons[0].signal(syscall.SIGKILL) }) // its supervisor starts it again
-		at(0.50, faults("code:1@0.8"))
-		at(0.55, clear("code"))
-		at(0.60, faults("slow_answer:300ms"))
-		at(0.65, clear("slow_answer"))
+		at(0.50, broken("code:1@0.8"))
+		at(0.55, mended)
+		at(0.60, broken("slow_answer:300ms"))
+		at(0.65, mended)
 		at(0.70, func() { d.daemons[0].stop(syscall.SIGTERM); d.daemons[0].start() })
-		at(0.75, faults("unknown_status:0.2@0.3"))
-		at(0.90, clear("unknown_status"))
+		at(0.75, broken("unknown_status:0.2@0.3"))
+		at(0.90, mended)
 	}()
 	for pause(ctx, 700*time.Millisecond) {
 		d.edit(15, 15)
 	}
 	<-over
-	for _, kind := range []string{"http", "partial", "code", "slow_answer", "unknown_status"} {
-		clear(kind)()
-	}
+	mended()
 	d.end = time.Now()
 }
 
@@ -163,7 +159,7 @@ func (d *day) moments(n int) (all []time.Time) {
 // poller runs one command to its end, in the daemon's environment.
 func (d *day) poller(args ...string) (out string, code int) {
 	cmd := exec.CommandContext(d.t.Context(), d.program, args...)
-	cmd.Env = append(d.daemons[0].env, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, d.daemons[0].env...)
 	var said, complaint strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &complaint
 	err := cmd.Run()

@@ -19,7 +19,7 @@ const (
 	latecomers  = 200
 	lateUsers   = 400
 	lateDaemons = 2
-	lateEvery   = 3 * time.Second         // a fault begins, on average
+	lateEvery   = 2 * time.Second         // a fault begins, on average
 	lateLasts   = 1500 * time.Millisecond // the longest of it
 )
 
