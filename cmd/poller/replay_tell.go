@@ -126,11 +126,20 @@ func (c *replayTellCmd) tell(ctx context.Context, g *globals, p replayParts, cho
 		Progress: func(r replay.Report) { line.tell(row, r) },
 	}
 	report, err := r.Run(ctx)
-	if left := hold.Leave(context.WithoutCancel(ctx)); err != nil && left != nil {
+	if err != nil && r.New && !errors.Is(err, ledger.ErrReplayTaken) {
+		err = errors.Join(err, c.unmake(ctx, p))
+	} else if left := hold.Leave(context.WithoutCancel(ctx)); err != nil && left != nil {
 		p.log.Warn().Err(left).Msg("the replay could not be given out of hand")
 	}
 	line.end()
 	return c.conclude(ctx, g, p, report, err)
+}
+
+// unmake takes back the row of a replay that ended before it was known that its stream is its own: the next run would go
+// on behind what stands in another one.
+func (c *replayTellCmd) unmake(ctx context.Context, p replayParts) error {
+	_, err := p.ledger.DropReplay(context.WithoutCancel(ctx), c.Name)
+	return err
 }
 
 // teller is where it is told.
