@@ -25,7 +25,7 @@ func (r *Removals) Add(events []presence.Event) {
 		r.newest = map[string]newest{}
 	}
 	for i := range events {
-		if e := &events[i]; e.Kind != presence.KindErased && e.Seq > r.newest[e.User.ID].seq {
+		if e := &events[i]; e.Seq > r.newest[e.User.ID].seq {
 			r.newest[e.User.ID] = newest{e.Seq, e.To != presence.Unknown}
 		}
 	}
