@@ -16,7 +16,8 @@ const (
 	KindRemoved
 	// KindErased stands in the place of an event that was erased on somebody's
 	// request: its number, and nothing of whom or what it told. No transition. It
-	// leads from unknown to unknown, of the user "", in nobody's chain.
+	// leads from unknown to unknown, of the user "", in nobody's chain. One that stands
+	// for nothing comes behind an erased end of the ledger.
 	KindErased
 
 	lastKind = KindErased
