@@ -164,6 +164,31 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// The row that is dropped told a known user once more, as a baseline: it goes on
+// from unknown, and the user was not.
+func TestAdoptDropsWhatWasToldOnceMore(t *testing.T) {
+	l, pool := open(t)
+	first := win(t, l)
+	users := enroll(t, first, "again", "back")
+	const on, off, unknown = presence.Online, presence.Offline, presence.Unknown
+	for _, e := range []presence.Event{
+		told(1, 0, users["again"].User, unknown, off, 0), told(2, 0, users["back"].User, unknown, on, 0), told(3, 2, users["back"].User, on, unknown, 10),
+		told(4, 1, users["again"].User, unknown, off, 2000), told(5, 3, users["back"].User, unknown, on, 2000),
+	} {
+		record(t, first, e)
+	}
+	if _, err := adopt(t, seize(t, l), 3, presence.Cursor{Seq: 3, StreamSeq: 3, StreamCreated: noon.Add(-time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]stateRow{
+		"again": {true, "offline", "timeout", "0", "0", "0", 1}, "back": {false, "unknown", "", "10", "10", "10", 3},
+	} {
+		if diff := cmp.Diff(stateOf(t, pool, id), want); diff != "" {
+			t.Errorf("state of %s (-got +want):\n%s", id, diff)
+		}
+	}
+}
+
 // Who had an event that was deleted by hand, or dropped for its age, is brought
 // to what is left.
 func TestAdoptWithRowsGone(t *testing.T) {

@@ -34,17 +34,19 @@ func (f *finish) fold(ctx context.Context) (err error) {
 }
 
 // unfold takes back what dropped rows did to users who have no imported event:
-// the first of them says what was before, and when that was last seen.
+// the first of them says which event was before, which says what was, or says it
+// itself where that one is gone; and when it was last seen. The event before knows
+// better: a baseline that told somebody once more goes on from unknown.
 func (f *finish) unfold(ctx context.Context) error {
 	n, err := f.count(ctx, `
 		update user_states u
-		   set status = d.from_status,
-		       detail = case when d.from_status = 'offline' then coalesce(t.detail, '') else '' end,
+		   set status = coalesce(t.to_status, d.from_status),
+		       detail = coalesce(t.detail, ''),
 		       since = t.observed_at,
 		       observed_at = t.observed_at,
 		       asked_at = coalesce(d.after, t.observed_at),
 		       last_seq = d.prev_seq,
-		       watched = d.from_status <> 'unknown'
+		       watched = coalesce(t.to_status, d.from_status) <> 'unknown'
 		  from (select distinct on (user_no) user_no, from_status, prev_seq, after
 		          from adopted_dropped
 		         order by user_no, seq) d
