@@ -63,8 +63,13 @@ declare
     p    record;
     held boolean := false;
 begin
-    if keep is null or dry is null or keep < interval '1 day' then
+    -- An age is compared by 30 days a month, and taken off by the calendar: both have to be a day.
+    if keep is null or dry is null or keep < interval '1 day' or clock_timestamp() - keep > clock_timestamp() - interval '1 day' then
         raise exception 'transitions are kept for a day or longer, not for %', keep;
+    end if;
+    -- In another isolation what was added since the transaction began would not be seen, and be dropped.
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'the past is dropped in read committed transactions alone, not in %', current_setting('transaction_isolation');
     end if;
     if not dry then
         perform pg_advisory_xact_lock(hashtext('poller retention')::bigint);
@@ -119,8 +124,12 @@ declare
     at    timestamptz := clock_timestamp();
     needs text;
 begin
-    if app is null or dry is null or (every_sweep >= interval '1 day' and every_sweep <= hourly and hourly <= daily) is not true then
+    if app is null or dry is null or (every_sweep >= interval '1 day' and every_sweep <= hourly and hourly <= daily) is not true
+       or greatest(at - every_sweep, at - hourly, at - daily) > at - interval '1 day' then
         raise exception 'snapshots are kept for a day or longer: every sweep, then one an hour, then one a day; not for %, %, %', every_sweep, hourly, daily;
+    end if;
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'the past is dropped in read committed transactions alone, not in %', current_setting('transaction_isolation');
     end if;
     if not dry then
         perform pg_advisory_xact_lock(hashtext('poller retention')::bigint);

@@ -250,6 +250,55 @@ func TestPruneKeepsAtLeastADay(t *testing.T) {
 	}
 }
 
+// An age that is compared as a day, and by the calendar lies in the future.
+func TestPruneByACrookedAge(t *testing.T) {
+	_, p := openPast(t, 1)
+	p.record(app, p.day(0), 1)
+	p.tell(app)
+	for range 101 {
+		p.snapshot(app, p.day(0))
+	}
+	for _, sql := range []string{
+		`select prune_transitions('-120 months 3601 days', false)`, `select prune_transitions('-120 months 3601 days', true)`,
+		`select thin_snapshots(4000000001, '-120 months 3601 days', '90 days', '400 days', false)`,
+		`select thin_snapshots(4000000001, '7 days', '-120 months 3608 days', '400 days', false)`,
+	} {
+		if _, err := p.pool.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "kept for a day or longer") {
+			t.Errorf("%s: %v, want it refused", sql, err)
+		}
+	}
+}
+
+// Who looks at the tables as they were a while ago does not see what is needed now.
+func TestPruneSeesThePresent(t *testing.T) {
+	_, p := openPast(t, 2)
+	execute(t, p.pool, `insert into apps (app_id) values ($1)`, int64(app))
+	for _, level := range []string{"repeatable read", "serializable"} {
+		for _, sql := range []string{
+			`select prune_transitions('1 day', false)`, `select thin_snapshots(4000000001, '7 days', '90 days', '400 days', false)`,
+		} {
+			tx, err := p.pool.Begin(t.Context())
+			if err == nil {
+				_, err = tx.Exec(t.Context(), `set transaction isolation level `+level)
+			}
+			if err == nil {
+				_, err = tx.Exec(t.Context(), `select from apps`)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.record(app, p.day(2), 10) // nobody was told of these
+			if _, err := tx.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "read committed") {
+				t.Errorf("%s, %s: %v, want it refused", level, sql, err)
+			}
+			_ = tx.Rollback(t.Context())
+		}
+	}
+	if n := value[int](t, p.pool, `select count(*) from transitions`); n != 40 {
+		t.Errorf("%d of 40 events that nobody was told are left", n)
+	}
+}
+
 // Who reads the ledger for long holds up the drop and nobody else; it is made up
 // for later.
 func TestPruneGivesWay(t *testing.T) {
