@@ -22,6 +22,9 @@ type Forgotten struct {
 	Newest int64
 }
 
+// forgetLock is how long an erasure waits for a lock, less than any lease lasts.
+const forgetLock = 500 * time.Millisecond
+
 // ErrReplaced says that the ledger became another while it was searched.
 var ErrReplaced = errors.New("the ledger was replaced while it was searched: run it again")
 
@@ -49,6 +52,9 @@ func (l *Lease) Forget(ctx context.Context, t *Traces) (Forgotten, error) {
 		f.tx = tx
 		return f.run(ctx)
 	})
+	if locked(err) {
+		err = fmt.Errorf("somebody else holds rows of the user, such as a load of the watchlist; nothing was erased, run it again when that has ended: %w", err)
+	}
 	if err != nil {
 		return Forgotten{}, fmt.Errorf("erase a user of app %d: %w", l.ledger.app, err)
 	}
@@ -74,10 +80,12 @@ func (f *forget) run(ctx context.Context) error {
 	return nil
 }
 
-// fence locks the app's row: until the commit nobody writes, or takes the lease.
+// fence locks the app's row: until the commit nobody writes, or takes the lease, or
+// renews it. So the transaction waits for no lock of others for long: a load of the
+// watchlist may hold the user's row for minutes.
 func (f *forget) fence(ctx context.Context) error {
-	_, err := f.tx.Exec(ctx, `select set_config('idle_in_transaction_session_timeout', $1, true)`,
-		strconv.FormatInt(adoptIdle.Milliseconds(), 10))
+	_, err := f.tx.Exec(ctx, `select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $2, true)`,
+		strconv.FormatInt(adoptIdle.Milliseconds(), 10), strconv.FormatInt(forgetLock.Milliseconds(), 10))
 	if err != nil {
 		return err
 	}

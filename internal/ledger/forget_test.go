@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,6 +187,35 @@ func TestForgetIsFenced(t *testing.T) {
 	}
 	if after := everything(t, pool); after != before {
 		t.Errorf("the database is\n%s\nwant\n%s", after, before)
+	}
+}
+
+// A load of the watchlist may hold the user's row for minutes. Who erases gives way
+// before the lease is lost, and nothing is erased; nobody waits meanwhile.
+func TestForgetGivesWayToALoad(t *testing.T) {
+	l, pool, _, _ := three(t)
+	brief := terms
+	brief.TTL = time.Second
+	lease, err := l.Seize(t.Context(), brief)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lease.Release(context.Background(), time.Time{}) })
+	held, free := lease.While(t.Context())
+	defer free()
+	before := everything(t, pool)
+	loaded := lockAside(t, pool, `delete from watched_users`)
+	_, err = lease.Forget(held, traces(t, l, "bob"))
+	if !locked(err) || !strings.Contains(err.Error(), "run it again") || held.Err() != nil {
+		t.Errorf("beside a load: %v, lease %v; want it to give way in time", err, context.Cause(held))
+	}
+	loaded()
+	if diff := cmp.Diff(before, everything(t, pool)); diff != "" {
+		t.Errorf("erased (-before +after):\n%s", diff)
+	}
+	forgetUser(t, lease, traces(t, l, "bob"))
+	if n := occurs(t, pool, "bob"); n != 0 {
+		t.Errorf("bob is still in %d rows", n)
 	}
 }
 
