@@ -144,6 +144,10 @@ func (u *Upkeep) look(ctx context.Context, now time.Time, state presence.BucketS
 		return nil
 	}
 	u.since, u.pause = time.Time{}, 0
+	if !note.Whole.Equal(state.Created) {
+		// A bucket that was made anew has the removed again whom the stream still has.
+		note.PurgedTo = time.Time{}
+	}
 	note.Whole = state.Created
 	if err := u.Notes.SaveBucket(ctx, note); err != nil {
 		return err

@@ -185,3 +185,19 @@ func TestUpkeepPurgesTheRemoved(t *testing.T) {
 		t.Errorf("%d keys were purged, want one more", len(p.purged))
 	}
 }
+
+// A bucket that is made anew takes over removals that the stream still has, also such
+// as were taken out of the bucket before it.
+func TestUpkeepPurgesTheRemovedAgain(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	p := &pantry{state: presence.BucketState{Created: now, Newest: 9}, told: 9}
+	p.removed = []presence.State{{User: presence.User{No: 1, ID: "gone"}, Since: now.Add(-keyOfRemoved - time.Hour), LastSeq: 5}}
+	u := p.upkeep()
+	for n := 1; n <= 2; n++ {
+		now = turns(t, u, now, 2*int(time.Hour/upkeepClock))
+		if len(p.purged) != n {
+			t.Errorf("with bucket %d: purged %v", n, p.purged)
+		}
+		p.state.Created = now
+	}
+}
