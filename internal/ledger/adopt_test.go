@@ -177,6 +177,9 @@ func TestAdoptDropsWhatWasToldOnceMore(t *testing.T) {
 	} {
 		record(t, first, e)
 	}
+	if watched, unlisted, err := l.Removals(t.Context(), 3, &Removals{}); err != nil || watched != 1 || unlisted != 1 {
+		t.Errorf("Removals: %d watched, %d not listed, %v, want one who is not", watched, unlisted, err)
+	}
 	if _, err := adopt(t, seize(t, l), 3, presence.Cursor{Seq: 3, StreamSeq: 3, StreamCreated: noon.Add(-time.Hour)}); err != nil {
 		t.Fatal(err)
 	}

@@ -32,16 +32,18 @@ func (r *Removals) Add(events []presence.Event) {
 }
 
 // removalsSQL judges everybody by the last event told of them, or, of those who
-// have none behind the fork, by the first row that is to be dropped, which says
-// what was before it, or else by what stands.
+// have none behind the fork, by what was before the first row that is to be
+// dropped, as the adoption finds it, or else by what stands.
 const removalsSQL = `
 with told as (
     select user_id, watched from unnest($3::text[], $4::boolean[]) t (user_id, watched)
 ), dropped as (
-    select distinct on (user_no) user_no, from_status
-      from transitions
-     where app_id = $1 and seq > $2
-     order by user_no, seq
+    select f.user_no, coalesce(t.to_status, f.from_status) as status
+      from (select distinct on (user_no) user_no, from_status, prev_seq
+              from transitions
+             where app_id = $1 and seq > $2
+             order by user_no, seq) f
+      left join transitions t on t.app_id = $1 and t.seq = f.prev_seq and t.user_no = f.user_no
 ), watched as (
     select user_id
       from told
@@ -51,7 +53,7 @@ with told as (
       from user_states u
       left join dropped d on d.user_no = u.user_no
      where u.app_id = $1
-       and coalesce(d.from_status, u.status) <> 'unknown'
+       and coalesce(d.status, u.status) <> 'unknown'
        and not exists (select from told t where t.user_id = u.user_id)
 )
 select count(*), count(*) filter (where w.user_id is null)
