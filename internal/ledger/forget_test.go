@@ -307,3 +307,27 @@ func TestForgetStatistics(t *testing.T) {
 		t.Errorf("Analyze: %d, %v", left, err)
 	}
 }
+
+// Another program's schema in the same database, which the role may not look into.
+func TestStatisticsBesideAnotherSchema(t *testing.T) {
+	_, pool, _, _ := three(t)
+	const role = "statistics_beside"
+	for _, sql := range []string{
+		`create schema theirs`, `create table theirs.logins (user_id text)`, `insert into theirs.logins values ('alice'), ('alice')`,
+		`grant select on theirs.logins to public`, `analyze`, `create role ` + role, `grant select on all tables in schema public to ` + role,
+	} {
+		execute(t, pool, sql)
+	}
+	defer execute(t, pool, `drop role `+role)
+	defer execute(t, pool, `drop owned by `+role)
+	cfg := pool.Config()
+	cfg.ConnConfig.RuntimeParams["role"] = role
+	theirs, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	if n, err := New(theirs, app, zerolog.Nop()).Statistics(t.Context(), "alice"); n != 4 || err != nil {
+		t.Errorf("the statistics of %d tables name the user, %v, want 4", n, err)
+	}
+}

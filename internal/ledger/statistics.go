@@ -13,7 +13,8 @@ import (
 const namedSQL = `
 select distinct format('%I.%I', s.schemaname, s.tablename)
   from pg_stats s
-  join pg_class c on c.oid = format('%I.%I', s.schemaname, s.tablename)::regclass
+  join pg_namespace n on n.nspname = s.schemaname
+  join pg_class c on c.relnamespace = n.oid and c.relname = s.tablename
  where s.attname = 'user_id'
    and (c.oid in ('watched_users'::regclass, 'user_states'::regclass)
         or c.oid in (select relid from pg_partition_tree('transitions'::regclass)))
