@@ -310,7 +310,9 @@ func (w *world) anotherStream(s *script) {
 	before := w.lastSeq()
 	w.set(map[string]zimsim.State{"user-00006": zimsim.Online, "user-00007": zimsim.Online, "user-00008": zimsim.Online})
 	w.until("more events", func() bool { return w.lastSeq() > before })
-	w.until("the consumer notices", func() bool { return strings.Contains(s.complaints(), "the event stream was made anew: beginning again") })
+	w.until("the consumer notices", func() bool {
+		return strings.Contains(s.complaints(), "the event stream was made anew: beginning again")
+	})
 	s.reaches()
 }
 
