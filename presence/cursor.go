@@ -51,7 +51,8 @@ type BucketNote struct {
 // BucketState is how a bucket stands.
 type BucketState struct {
 	Created time.Time
-	Keys    int64
+	// Keys is how many users have an entry.
+	Keys int64
 	// Newest is its newest event, 0 for none.
 	Newest int64
 	// Drained tells that the event stream holds nothing that could yet be copied.

@@ -48,21 +48,22 @@ func (a asker) Ask(ctx context.Context, users iter.Seq[presence.User], answers c
 // lost is who is missing in the bucket, from the one who finds it to the sweep
 // that tells them again.
 type lost struct {
-	mu  sync.Mutex
-	ids []string
+	mu   sync.Mutex // guards both below
+	ids  []string
+	asOf int64
 }
 
-func (l *lost) put(ids []string) {
+func (l *lost) put(ids []string, asOf int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ids = ids
+	l.ids, l.asOf = ids, asOf
 }
 
-func (l *lost) take() (ids []string) {
+func (l *lost) take() (ids []string, asOf int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ids, l.ids = l.ids, nil
-	return ids
+	return ids, l.asOf
 }
 
 // leaseholder is the lease under which the app's requests leave at the moment.

@@ -33,11 +33,11 @@ func (m *Memory) Observe(a presence.Answer, sweep int64) {
 
 // TellAgain has the next observation of a user told as a baseline when nothing
 // else is to be told of it: what was told is not where it can be read any more.
-// Since when the user is so stays as it was. It tells whether the user is known;
-// who was never answered is told anyway.
-func (m *Memory) TellAgain(id string) bool {
+// Since when the user is so stays as it was. It tells whether that is to come: who
+// was never answered is told anyway, and who had an event behind asOf has been.
+func (m *Memory) TellAgain(id string, asOf int64) bool {
 	r := m.find(id)
-	if r == nil || r.status == presence.Unknown {
+	if r == nil || r.status == presence.Unknown || r.seq > asOf {
 		return false
 	}
 	r.again = true

@@ -452,8 +452,8 @@ func TestTellAgain(t *testing.T) {
 		m.Add(presence.State{User: user(no), Watched: true, Status: presence.Online, LastSeq: int64(no)}, at(0))
 	}
 	m.Add(presence.State{User: user(4), Watched: true}, time.Time{})
-	for no, want := range map[uint32]bool{1: true, 2: true, 4: false, 5: false} {
-		if got := m.TellAgain(user(no).ID); got != want {
+	for no, want := range map[uint32]bool{1: true, 2: true, 3: false, 4: false, 5: false} {
+		if got := m.TellAgain(user(no).ID, 2); got != want {
 			t.Errorf("TellAgain of user %d = %v, want %v", no, got, want)
 		}
 	}

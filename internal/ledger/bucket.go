@@ -48,13 +48,18 @@ func (l *Ledger) SaveBucket(ctx context.Context, n presence.BucketNote) error {
 	return nil
 }
 
-// Known counts who is online or offline.
-func (l *Ledger) Known(ctx context.Context) (n int64, err error) {
+// Keyed counts who has a key in a bucket that lacks nothing: who is online or
+// offline, and who was removed at a moment or later; zero for whenever.
+func (l *Ledger) Keyed(ctx context.Context, removedSince time.Time) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	err = l.pool.QueryRow(ctx, `select count(*) from user_states where app_id = $1 and status <> 'unknown'`, int64(l.app)).Scan(&n)
+	err = l.pool.QueryRow(ctx, `
+		select count(*)
+		  from user_states
+		 where app_id = $1 and last_seq > 0 and (status <> 'unknown' or since >= coalesce($2, '-infinity'::timestamptz))`,
+		int64(l.app), orNull(&removedSince)).Scan(&n)
 	if err != nil {
-		return 0, fmt.Errorf("count the known users of app %d: %w", l.app, err)
+		return 0, fmt.Errorf("count the users of app %d who have a key: %w", l.app, err)
 	}
 	return n, nil
 }

@@ -85,8 +85,9 @@ type Recorder struct {
 	Leave <-chan struct{}
 
 	// Again returns whom to tell of once more, as far as the next answer brings no
-	// change, and is asked at the beginning of each sweep. Nil: nobody.
-	Again func() []string
+	// change and there was no event of theirs behind asOf. It is asked at the
+	// beginning of each sweep. Nil: nobody.
+	Again func() (ids []string, asOf int64)
 
 	// Committed is called after each commit, Listed when a sweep knows whom it
 	// asks about, Progress with each answer, Ended after each sweep, also one

@@ -88,8 +88,9 @@ func (s *sweep) list(ctx context.Context) error {
 		s.report.Removed = s.Memory.EndWatchlist(presence.Instant(time.Now()), s.report.Sweep)
 	}
 	if s.Again != nil {
-		for _, id := range s.Again() {
-			s.Memory.TellAgain(id)
+		ids, asOf := s.Again()
+		for _, id := range ids {
+			s.Memory.TellAgain(id, asOf)
 		}
 	}
 	s.report.Watched, s.report.Listed = s.Memory.Len(), listed

@@ -42,7 +42,9 @@ type Notes interface {
 
 // Users is who should be in the bucket, and who no longer.
 type Users interface {
-	Known(ctx context.Context) (int64, error)
+	// Keyed counts who has a key where nothing is missing: whose status is known, and
+	// who was removed at that moment or later.
+	Keyed(ctx context.Context, removedSince time.Time) (int64, error)
 	EachKnown(ctx context.Context, upTo int64, yield func(id string) error) error
 	Removed(ctx context.Context, from, to time.Time, no uint32, limit int) ([]presence.State, error)
 }
@@ -56,8 +58,9 @@ type Upkeep struct {
 	Notes   Notes
 	Users   Users
 	Cursors Cursors
-	// Lost is called with who is missing in the bucket, until they are there.
-	Lost func(ids []string)
+	// Lost is called with who is missing in the bucket, as of an event, until they
+	// are there.
+	Lost func(ids []string, asOf int64)
 	Log  zerolog.Logger
 
 	looked time.Time // when the keys were last counted, or looked through
@@ -105,11 +108,11 @@ func (u *Upkeep) turn(ctx context.Context, now time.Time) error {
 
 // hourly counts, and takes out who was removed long ago.
 func (u *Upkeep) hourly(ctx context.Context, now time.Time, state presence.BucketState, note presence.BucketNote) error {
-	known, err := u.Users.Known(ctx)
+	keyed, err := u.Users.Keyed(ctx, note.PurgedTo)
 	if err != nil {
 		return err
 	}
-	if state.Keys < known { // somebody has purged keys
+	if state.Keys < keyed { // somebody has purged keys
 		return u.look(ctx, now, state, note)
 	}
 	u.looked = now
@@ -137,7 +140,7 @@ func (u *Upkeep) look(ctx context.Context, now time.Time, state presence.BucketS
 	u.looked, u.pause = now, min(max(2*u.pause, time.Minute), countClock)
 	if len(lost) > 0 {
 		u.Log.Warn().Int("missing", len(lost)).Msg("users are missing in the bucket; each is told again with its next answer")
-		u.Lost(lost)
+		u.Lost(lost, upTo)
 		return nil
 	}
 	if !filled {

@@ -43,7 +43,15 @@ func (p *pantry) PurgeKey(_ context.Context, user string, seq int64) error {
 	return nil
 }
 
-func (p *pantry) Known(context.Context) (int64, error) { return int64(len(p.known)), nil }
+func (p *pantry) Keyed(_ context.Context, removedSince time.Time) (int64, error) {
+	n := len(p.known)
+	for _, s := range p.removed {
+		if !s.Since.Before(removedSince) {
+			n++
+		}
+	}
+	return int64(n), nil
+}
 
 func (p *pantry) EachKnown(_ context.Context, upTo int64, yield func(string) error) error {
 	for user, seq := range p.known {
@@ -82,7 +90,7 @@ func (n notes) Cursor(context.Context) (presence.Cursor, error) {
 func (notes) SaveCursor(context.Context, presence.Cursor) error { return nil }
 
 func (p *pantry) upkeep() *Upkeep {
-	return &Upkeep{Keys: p, Notes: notes{p}, Users: p, Cursors: notes{p}, Log: zerolog.Nop(), Lost: func(ids []string) {
+	return &Upkeep{Keys: p, Notes: notes{p}, Users: p, Cursors: notes{p}, Log: zerolog.Nop(), Lost: func(ids []string, _ int64) {
 		slices.Sort(ids)
 		p.lost = append(p.lost, ids)
 	}}
@@ -199,5 +207,22 @@ func TestUpkeepPurgesTheRemovedAgain(t *testing.T) {
 			t.Errorf("with bucket %d: purged %v", n, p.purged)
 		}
 		p.state.Created = now
+	}
+}
+
+// Who was removed lately has a key, and hides nobody whose key was taken out.
+func TestUpkeepCountsTheRemoved(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	p := &pantry{
+		state: presence.BucketState{Created: now, Newest: 9, Keys: 3}, told: 9,
+		known: map[string]int64{"a": 1, "b": 2}, keys: []string{"a", "b", "gone"},
+		removed: []presence.State{{User: presence.User{No: 3, ID: "gone"}, Since: now.Add(-time.Hour), LastSeq: 5}},
+	}
+	u := p.upkeep()
+	now = turns(t, u, now, 10)
+	p.state.Keys, p.keys = 2, []string{"a", "gone"}
+	turns(t, u, now, int(countClock/upkeepClock)+1)
+	if len(p.lost) != 1 || !slices.Equal(p.lost[0], []string{"b"}) {
+		t.Errorf("told again %v, want b", p.lost)
 	}
 }

@@ -22,6 +22,10 @@ func (s *Stream) BucketState(ctx context.Context) (presence.BucketState, error) 
 	if err == nil {
 		newest, err = s.BucketNewest(ctx)
 	}
+	var nobodys int64
+	if err == nil {
+		nobodys, err = s.nobodysKeys(ctx)
+	}
 	if errors.Is(err, ErrMissing) {
 		return presence.BucketState{}, nil
 	}
@@ -29,8 +33,21 @@ func (s *Stream) BucketState(ctx context.Context) (presence.BucketState, error) 
 		return presence.BucketState{}, fmt.Errorf("look at the bucket of app %d: %w", s.cfg.AppID, err)
 	}
 	return presence.BucketState{
-		Created: presence.Instant(bucket.Created), Keys: int64(bucket.State.NumSubjects), Newest: newest.Seq, Drained: events.State.Msgs == 0,
+		Created: presence.Instant(bucket.Created), Keys: int64(bucket.State.NumSubjects) - nobodys, Newest: newest.Seq, Drained: events.State.Msgs == 0,
 	}, nil
+}
+
+// nobodysKeys counts the entry under which events that were erased come, 1 or 0.
+func (s *Stream) nobodysKeys(ctx context.Context) (int64, error) {
+	key := selector{LastBySubject: "$KV." + BucketName(s.cfg.AppID) + "." + presence.ErasedToken}
+	err := s.request(ctx, "STREAM.MSG.GET."+BucketStreamName(s.cfg.AppID), key, &struct{}{})
+	switch {
+	case err == nil:
+		return 1, nil
+	case isCode(err, codeNoMessageFound):
+		return 0, nil
+	}
+	return 0, err
 }
 
 // PurgeKey takes a user's entry out of the bucket if it is that event, and never

@@ -41,6 +41,15 @@ func TestPurgeKey(t *testing.T) {
 	if err != nil || state.Keys != int64(len(want)) || state.Newest == 0 || state.Drained {
 		t.Errorf("a bucket with %d keys is %+v, %v", len(want), state, err)
 	}
+	end := events[len(events)-1]
+	end.Transition = presence.Transition{Seq: 61, Kind: presence.KindErased, ObservedAt: end.ObservedAt, Sweep: end.Sweep}
+	if n, err := b.s.Append(t.Context(), 60, []presence.Event{end}, nil); n != 1 || err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the erased event is in the bucket", func() bool { again, err := b.s.BucketState(t.Context()); return err == nil && again.Newest == 61 })
+	if again, err := b.s.BucketState(t.Context()); err != nil || again.Keys != state.Keys {
+		t.Errorf("an erased event made it %d keys, %v, want %d as before", again.Keys, err, state.Keys)
+	}
 	if err := b.js.DeleteStream(t.Context(), BucketStreamName(testApp)); err != nil {
 		t.Fatal(err)
 	}
