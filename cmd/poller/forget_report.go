@@ -60,6 +60,16 @@ func (r *forgetReport) add(place string, found int, err error) {
 	r.Places = append(r.Places, p)
 }
 
+// stream returns a stream that was searched before; nil for one that was not.
+func (r *forgetReport) stream(name string) *streamOf {
+	for _, s := range r.streams {
+		if s.place.Stream == name {
+			return s
+		}
+	}
+	return nil
+}
+
 func (r *forgetReport) removed(place string, n, left int, err error) {
 	for i := range r.Places {
 		if p := &r.Places[i]; p.Place == place {

@@ -62,21 +62,46 @@ func (f *forgetter) look(ctx context.Context, user string) (*forgetReport, error
 	}
 	report := newForgetReport(f.id, user, traces, untold)
 	report.add("pg_stats", named, nil)
-	places, copies, err := f.stream.Places(ctx, user)
-	if err != nil {
+	f.search(ctx, report)
+	return report, ctx.Err()
+}
+
+// search looks for the user's messages, in streams that were made since the last search too.
+func (f *forgetter) search(ctx context.Context, report *forgetReport) {
+	places, copies, err := f.stream.Places(ctx, report.user)
+	if report.Why = ""; err != nil {
 		report.Why = err.Error()
 	}
 	report.Copies = copies
 	for _, p := range places {
 		found, err := f.stream.Mentions(ctx, p)
+		if err != nil {
+			found = nil // what cannot be read is left, and said to be
+		}
+		if s := report.stream(p.Stream); s != nil {
+			s.found = found
+			continue
+		}
 		report.streams = append(report.streams, &streamOf{place: p, found: found})
 		report.add(p.Stream, len(found), err)
 	}
-	return report, ctx.Err()
 }
 
-// forget removes what was found.
-func (f *forgetter) forget(ctx context.Context, report *forgetReport) (err error) {
+// forget removes what was found. The planner's statistics come last, when the app is polled again: to make them anew takes
+// as long as a large table does.
+func (f *forgetter) forget(ctx context.Context, report *forgetReport) error {
+	err := f.erase(ctx, report)
+	if report.Done {
+		f.statistics(ctx, report)
+	}
+	if err == nil {
+		err = report.left()
+	}
+	return err
+}
+
+// erase is what is done under the lease.
+func (f *forgetter) erase(ctx context.Context, report *forgetReport) (err error) {
 	if _, err := f.stream.Ensure(ctx); err != nil {
 		return err
 	}
@@ -100,7 +125,7 @@ func (f *forgetter) forget(ctx context.Context, report *forgetReport) (err error
 	if err := held.Err(); err != nil {
 		return fmt.Errorf("the database is done, the streams are not; run it again: %w", context.Cause(held))
 	}
-	return report.left()
+	return nil
 }
 
 // fromLedger erases the user from the database, if what was told agrees with the ledger: afterwards that cannot be seen
@@ -110,12 +135,10 @@ func (f *forgetter) fromLedger(ctx context.Context, lease *ledger.Lease, report 
 		return fmt.Errorf("nothing was removed: %w", err)
 	}
 	done, err := lease.Forget(ctx, report.traces)
-	if err != nil {
-		return err
+	if err == nil {
+		report.erased(done)
 	}
-	report.erased(done)
-	f.statistics(ctx, report)
-	return nil
+	return err
 }
 
 // statistics makes those of the planner anew that name the user, also such as were made since the look. What goes wrong
@@ -165,12 +188,9 @@ func (f *forgetter) tell(ctx context.Context, report *forgetReport) error {
 // found looks for the messages again, and returns the numbers that they tell beside those known: of events whose rows are
 // gone for their age. One that the ledger has as somebody's is not the user's, whatever a message says.
 func (f *forgetter) found(ctx context.Context, report *forgetReport, known presence.SeqSet) (presence.SeqSet, error) {
+	f.search(ctx, report)
 	var runs []presence.SeqRange
 	for _, s := range report.streams {
-		var err error
-		if s.found, err = f.stream.Mentions(ctx, s.place); err != nil {
-			s.found = nil // what cannot be read is left, and said to be
-		}
 		for _, m := range s.found {
 			if m.Seq > 0 {
 				runs = append(runs, presence.SeqRange{First: m.Seq, Last: m.Seq})

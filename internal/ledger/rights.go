@@ -41,7 +41,6 @@ select current_user, coalesce(string_agg(missing, ', '), '')
                        ('erasures', 'select'), ('erasures', 'insert'), ('erasures', 'update'),
                        ('replays', 'select'), ('replays', 'update'),
                        ('apps', 'select'), ('apps', 'insert'), ('apps', 'update'),
-                       ('gaps', 'select'), ('gaps', 'insert'), ('gaps', 'update'), ('gaps', 'delete'),
                        ('relay_cursors', 'select'), ('relay_cursors', 'insert'), ('relay_cursors', 'update')) r (name, privilege)
          where not has_table_privilege(r.name, r.privilege)
          union all
