@@ -37,8 +37,10 @@ type Config struct {
 	// program at a time may use a name.
 	Durable string
 	// After is the number behind which to go on, for a program that keeps what it
-	// has done itself: the last [Item.Seq] that was not 0. No state is told then.
-	// 0 means to begin with the state, or where Durable stands.
+	// has done itself: the [Item.Seq] of the last item that was done, 0 included.
+	// Behind a number no state is told. 0 means to begin with the state, or where
+	// Durable stands: so a program that ended while the state was told, the first
+	// time or behind a [Reset] later, does not go on with half of it.
 	After int64
 	// OnGap says what to do about missing events.
 	OnGap OnGap

@@ -51,9 +51,10 @@ type Item struct {
 	// otherwise. Of a state its Kind is 0 where this version does not know the kind;
 	// User.ID, To and Seq are right then too.
 	Event presence.Event
-	// Seq is how far everything has been told, this item included: what a program
-	// that keeps its own place stores together with the item's effect, and gives as
-	// [Config.After]. It is 0 in [Reset] and [State], before there is such a place.
+	// Seq is how far everything has been told, this item included. A program that
+	// keeps its own place stores it together with the effect of every item, and gives
+	// it as [Config.After]. It is 0 in [Reset] and [State], and that is stored too: the
+	// state is not complete yet, and who ends there has to begin again.
 	Seq int64
 	// First and Last are the numbers of an [Erased], both included.
 	First, Last int64
