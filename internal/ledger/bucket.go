@@ -84,13 +84,13 @@ func (l *Ledger) EachKnown(ctx context.Context, upTo int64, yield func(id string
 }
 
 // Removed returns users who were removed from the watchlist at or after one
-// moment and before another and have not come back, with their last event: those
-// with a number behind no, by number, at most limit of them.
+// moment and before another and have not come back, since when, and with their
+// last event: those with a number behind no, by number, at most limit of them.
 func (l *Ledger) Removed(ctx context.Context, from, to time.Time, no uint32, limit int) ([]presence.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	rows, err := l.pool.Query(ctx, `
-		select user_no, user_id, last_seq
+		select user_no, user_id, since, last_seq
 		  from user_states
 		 where app_id = $1 and user_no > $2 and not watched and status = 'unknown' and last_seq > 0
 		   and since >= coalesce($3, '-infinity'::timestamptz) and since < $4
@@ -101,7 +101,8 @@ func (l *Ledger) Removed(ctx context.Context, from, to time.Time, no uint32, lim
 	}
 	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (presence.State, error) {
 		var s presence.State
-		err := row.Scan(&s.User.No, &s.User.ID, &s.LastSeq)
+		err := row.Scan(&s.User.No, &s.User.ID, &s.Since, &s.LastSeq)
+		s.Since = s.Since.UTC()
 		return s, err
 	})
 	if err != nil {

@@ -116,7 +116,7 @@ func (u *Upkeep) hourly(ctx context.Context, now time.Time, state presence.Bucke
 		return u.look(ctx, now, state, note)
 	}
 	u.looked = now
-	return u.purge(ctx, now, note)
+	return u.purge(ctx, now, state, note)
 }
 
 // look finds who is missing. A bucket that is still being filled is waited for.
@@ -155,7 +155,7 @@ func (u *Upkeep) look(ctx context.Context, now time.Time, state presence.BucketS
 	if err := u.Notes.SaveBucket(ctx, note); err != nil {
 		return err
 	}
-	return u.purge(ctx, now, note)
+	return u.purge(ctx, now, state, note)
 }
 
 // missing returns whose status is known by an event up to that one, and who has
@@ -183,24 +183,30 @@ func (u *Upkeep) missing(ctx context.Context, upTo int64) (ids []string, err err
 	return ids, err
 }
 
-// purge takes out who was removed long ago.
-func (u *Upkeep) purge(ctx context.Context, now time.Time, note presence.BucketNote) error {
+// purge takes out who was removed long ago. The bucket's newest event stays until
+// there is a newer one: it shows those who come late how far everything was told,
+// which the event stream no longer does where all of it has expired.
+func (u *Upkeep) purge(ctx context.Context, now time.Time, state presence.BucketState, note presence.BucketNote) error {
 	before := presence.Instant(now.Add(-keyOfRemoved))
+	purgedTo := before
 	for no := uint32(0); ; {
 		removed, err := u.Users.Removed(ctx, note.PurgedTo, before, no, purgePage)
 		if err != nil {
 			return err
 		}
 		for _, s := range removed {
+			if no = s.User.No; s.LastSeq == state.Newest {
+				purgedTo = s.Since
+				continue
+			}
 			if err := u.Keys.PurgeKey(ctx, s.User.ID, s.LastSeq); err != nil {
 				return err
 			}
-			no = s.User.No
 		}
 		if len(removed) < purgePage {
 			break
 		}
 	}
-	note.PurgedTo = before
+	note.PurgedTo = purgedTo
 	return u.Notes.SaveBucket(ctx, note)
 }

@@ -177,7 +177,7 @@ func TestUpkeepFindsWhoIsMissing(t *testing.T) {
 // Who was removed long ago is taken out once, a page at a time.
 func TestUpkeepPurgesTheRemoved(t *testing.T) {
 	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
-	p := &pantry{state: presence.BucketState{Created: now, Newest: 9, Keys: 1}, told: 9}
+	p := &pantry{state: presence.BucketState{Created: now, Newest: 9999, Keys: 1}, told: 9999}
 	long := now.Add(-keyOfRemoved - time.Hour)
 	for no := range uint32(purgePage + 1) {
 		p.removed = append(p.removed, presence.State{User: presence.User{No: no + 1, ID: fmt.Sprint("user", no+1)}, Since: long, LastSeq: int64(no)})
@@ -224,5 +224,24 @@ func TestUpkeepCountsTheRemoved(t *testing.T) {
 	turns(t, u, now, int(countClock/upkeepClock)+1)
 	if len(p.lost) != 1 || !slices.Equal(p.lost[0], []string{"b"}) {
 		t.Errorf("told again %v, want b", p.lost)
+	}
+}
+
+// The bucket's newest event stays, whosever it is, until there is a newer one.
+func TestUpkeepLeavesTheNewestEvent(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	long := now.Add(-keyOfRemoved - time.Hour)
+	p := &pantry{state: presence.BucketState{Created: now, Newest: 9, Keys: 2}, told: 9, removed: []presence.State{
+		{User: presence.User{No: 1, ID: "a"}, Since: long, LastSeq: 8}, {User: presence.User{No: 2, ID: "b"}, Since: long, LastSeq: 9},
+	}}
+	u := p.upkeep()
+	now = turns(t, u, now, 1)
+	if !slices.Equal(p.purged, []string{"a 8"}) {
+		t.Errorf("purged %v, want a alone", p.purged)
+	}
+	p.purged, p.state.Newest, p.told = nil, 10, 10
+	turns(t, u, now, int(countClock/upkeepClock)+1)
+	if !slices.Contains(p.purged, "b 9") {
+		t.Errorf("purged %v, want b", p.purged)
 	}
 }
