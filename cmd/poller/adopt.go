@@ -35,8 +35,12 @@ func (c *adoptCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, g.Stderr)
-	db, err := openDatabase(ctx, cfg, log)
+	log := newQuietLogger(cfg.Log, g.Stderr)
+	open := openDatabase
+	if c.DryRun {
+		open = openCurrent
+	}
+	db, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,42 @@ func openDatabase(ctx context.Context, cfg config, log zerolog.Logger) (*databas
 	return db, nil
 }
 
+// openCurrent is openDatabase for a command that writes no schema: it makes no embedded Postgres that is not there yet,
+// and the database has to answer and to have this program's schema.
+func openCurrent(ctx context.Context, cfg config, log zerolog.Logger) (*database, error) {
+	if cfg.Database.URL == "" && !local.HasPostgres(cfg.DataDir) {
+		return nil, fmt.Errorf("there is no database in %s: is POLLER_DATA_DIR (data_dir) the daemon's?", cfg.DataDir)
+	}
+	db, err := openDatabase(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.current(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// current makes sure that the database answers and has this program's schema.
+func (db *database) current(ctx context.Context) error {
+	var tables bool
+	asked, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	// Before the migrations are asked, which make their own table where it is missing.
+	err := db.QueryRow(asked, `select to_regclass('poller_migrations') is not null and to_regclass('transitions') is not null`).Scan(&tables)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if !tables {
+		return errors.New("the database has no tables of the poller: is the DSN right? if so: poller migrate")
+	}
+	pending, err := db.pending(ctx)
+	if err == nil && pending {
+		err = errors.New("the schema is older than this program: poller migrate")
+	}
+	return err
+}
+
 // poolConfig is how every connection to Postgres is made.
 func poolConfig(dsn string) (*pgxpool.Config, error) {
 	settings, err := pgxpool.ParseConfig(dsn)

@@ -41,15 +41,12 @@ func (c *forgetCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, g.Stderr)
-	db, err := openDatabase(ctx, cfg, log)
+	log := newQuietLogger(cfg.Log, g.Stderr)
+	db, err := openCurrent(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, db.Close)
-	if err := db.reach(ctx); err != nil {
-		return err
-	}
 	nats, err := openNATS(ctx, cfg, log)
 	if err != nil {
 		return err

@@ -7,6 +7,16 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// newQuietLogger returns the log of a command that does one thing and says itself what it did: what a daemon tells on its
+// way is heard only where debug is asked for.
+func newQuietLogger(cfg logConfig, w io.Writer) zerolog.Logger {
+	log := newLogger(cfg, w)
+	if log.GetLevel() == zerolog.InfoLevel {
+		return log.Level(zerolog.WarnLevel)
+	}
+	return log
+}
+
 // newLogger returns the log of a command that works in the background. Level
 // and format have been checked with the configuration.
 func newLogger(cfg logConfig, w io.Writer) zerolog.Logger {

@@ -66,7 +66,7 @@ func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return code
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "poller: %v (poller --help tells more)\n", err)
+		fmt.Fprintf(stderr, "poller: %v (%s --help tells more)\n", err, meant(err))
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -77,6 +77,16 @@ func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return exitCode(err)
 	}
 	return 0
+}
+
+// meant is the command that could not be parsed, as far as it was.
+func meant(err error) string {
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
+		if node := wrong.Context.Selected(); node != nil {
+			return node.FullPath()
+		}
+	}
+	return "poller"
 }
 
 func exitCode(err error) int {

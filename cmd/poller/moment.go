@@ -37,7 +37,7 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 		return presence.Instant(now), nil
 	}
 	ago, err := parseDuration(strings.TrimPrefix(text, "-"))
-	if err != nil || ago < 0 {
+	if err != nil || ago < 0 || strings.Contains(text, "+") { // which would be a time to come
 		return time.Time{}, errMoment
 	}
 	return presence.Instant(now.Add(-ago)), nil

@@ -27,6 +27,8 @@ func TestParseMoment(t *testing.T) {
 		{"-90m", time.Date(2026, 11, 23, 6, 30, 0, 123456000, time.UTC)},
 		{"-7d", time.Date(2026, 11, 16, 8, 0, 0, 123456000, time.UTC)},
 		{"--2h", time.Time{}},
+		{"+30s", time.Time{}},
+		{"-+30s", time.Time{}},
 		{"", time.Time{}},
 		{"-", time.Time{}},
 		{"yesterday", time.Time{}},

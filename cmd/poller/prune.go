@@ -20,15 +20,12 @@ func (c *pruneCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, g.Stderr)
-	db, err := openDatabase(ctx, cfg, log)
+	log := newQuietLogger(cfg.Log, g.Stderr)
+	db, err := openCurrent(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, db.Close)
-	if err := db.reach(ctx); err != nil {
-		return err
-	}
 	done, err := ledger.New(db.Pool, 0, log).Prune(ctx, cfg.Retention.ages(), c.DryRun)
 	return errors.Join(c.print(g, newPruneReport(cfg.Retention, done, c.DryRun)), err)
 }

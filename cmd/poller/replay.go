@@ -52,14 +52,11 @@ func (f replayFlags) with(ctx context.Context, g *globals, log func(config) zero
 	if p.app, err = cfg.someApp(f.App); err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, cfg, p.log)
+	db, err := openCurrent(ctx, cfg, p.log)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, db.Close)
-	if err := db.current(ctx); err != nil {
-		return err
-	}
 	p.ledger = ledger.New(db.Pool, p.app, p.log)
 	if nats {
 		if p.bus, err = openNATS(ctx, cfg, p.log); err != nil {

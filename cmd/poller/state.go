@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -60,14 +58,11 @@ func (c *stateCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, cfg, zerolog.Nop())
+	db, err := openCurrent(ctx, cfg, zerolog.Nop())
 	if err != nil {
 		return err
 	}
 	defer closing(&err, db.Close)
-	if err := db.current(ctx); err != nil {
-		return err
-	}
 	r := newReading(app, c.At.Time, c.User, c.Online)
 	if err := ledger.New(db.Pool, app, zerolog.Nop()).View(ctx, func(p *ledger.Past) error { return r.read(ctx, p) }); err != nil {
 		return err
@@ -100,19 +95,6 @@ func (c config) someApp(id uint32) (uint32, error) {
 	}
 	one, err := c.app(id)
 	return one.AppID, err
-}
-
-// current makes sure that the database answers and has this program's schema, for a command that writes nothing, the
-// schema included.
-func (db *database) current(ctx context.Context) error {
-	if err := db.Ping(ctx); err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	pending, err := db.pending(ctx)
-	if err == nil && pending {
-		err = errors.New("the schema is older than this program: poller migrate")
-	}
-	return err
 }
 
 func rfc(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

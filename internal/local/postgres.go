@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,9 @@ type Postgres struct {
 
 // PostgresServer is a running private Postgres, run by this process or by another.
 type PostgresServer struct {
+	how        Postgres
+	data       string
+	share      share
 	dsn        string
 	postmaster *child // nil if another process runs it
 	close      func() error
@@ -55,33 +59,61 @@ func OpenPostgres(ctx context.Context, p Postgres) (*PostgresServer, error) {
 	if err := reachable(dir); err != nil {
 		return nil, err
 	}
-	s := share{
+	s := &PostgresServer{how: p, data: filepath.Join(dir, "postgres"), close: func() error { return nil }, share: share{
 		name:        "postgres",
 		lockFile:    filepath.Join(dir, "postgres.lock"),
 		addressFile: filepath.Join(dir, "postgres.dsn"),
 		alive:       answers,
-	}
-	lock, dsn, err := s.enter(ctx)
+	}}
+	lock, dsn, err := s.share.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if lock == nil {
-		return &PostgresServer{dsn: dsn, close: func() error { return nil }}, nil
+		s.dsn = dsn
+		return s, nil
 	}
-	server, err := p.run(ctx, filepath.Join(dir, "postgres"))
-	if err != nil {
-		_ = lock.Close()
+	if err := s.own(ctx, lock); err != nil {
 		return nil, err
 	}
-	stop := server.close
-	server.close = sync.OnceValue(func() error {
-		s.withdraw()
+	return s, nil
+}
+
+// TakeOver waits until the process that runs the server has ended, however it did, and then runs it here, at
+// the same DSN; whoever is connected to it has to connect anew. It returns at once where this process runs it.
+// An error says that it cannot be run here, that another process runs it elsewhere now, or that ctx has ended.
+// Nothing but DSN and Vacant may be called meanwhile.
+func (s *PostgresServer) TakeOver(ctx context.Context) error {
+	if s.Owned() {
+		return nil
+	}
+	lock, err := s.share.inherit(ctx, s.dsn)
+	if err != nil {
+		return err
+	}
+	if dsn := dsnFor(socketDir(s.data), database); dsn != s.dsn {
+		_ = lock.Close()
+		return fmt.Errorf("postgres would be at another address here: %s", dsn)
+	}
+	return s.own(ctx, lock)
+}
+
+// own runs the server with the held lock, and publishes where.
+func (s *PostgresServer) own(ctx context.Context, lock *os.File) error {
+	dsn, postmaster, stop, err := s.how.run(ctx, s.data)
+	if err != nil {
+		_ = lock.Close()
+		return err
+	}
+	s.dsn, s.postmaster = dsn, postmaster
+	s.close = sync.OnceValue(func() error {
+		s.share.withdraw()
 		return errors.Join(stop(), lock.Close())
 	})
-	if err := s.publish(server.dsn); err != nil {
-		return nil, errors.Join(err, server.Close())
+	if err := s.share.publish(dsn); err != nil {
+		return errors.Join(err, s.close())
 	}
-	return server, nil
+	return nil
 }
 
 // DSN is the connection string of an empty or earlier used database, in URL form.
@@ -99,40 +131,48 @@ func (s *PostgresServer) Done() <-chan struct{} {
 	return s.postmaster.exited
 }
 
+// Vacant tells whether nobody runs it any more, for the moment or for good: whether this process does and it
+// has ended, or another did which has ended, or is about to.
+func (s *PostgresServer) Vacant() bool {
+	if s.postmaster != nil {
+		return s.postmaster.over()
+	}
+	return s.share.vacant(s.dsn)
+}
+
 // Close stops a Postgres that this process runs and waits until it has stopped, about a minute at most.
 // It does nothing to one that another process runs, or when called again.
 func (s *PostgresServer) Close() error { return s.close() }
 
-// run makes the data on first use and starts Postgres on it. The caller holds the lock.
-func (p Postgres) run(ctx context.Context, data string) (*PostgresServer, error) {
+// run makes the data on first use, starts Postgres on it, and says how it is stopped. The caller holds the lock.
+func (p Postgres) run(ctx context.Context, data string) (dsn string, postmaster *child, stop func() error, err error) {
 	begun := time.Now()
 	c, err := p.cluster(ctx, data)
 	if err != nil {
-		return nil, err
+		return "", nil, nil, err
 	}
 	if err := c.create(ctx); err != nil {
-		return nil, err
+		return "", nil, nil, err
 	}
 	if err := prepareSocketDir(c.socket, c.account); err != nil {
-		return nil, err
+		return "", nil, nil, err
 	}
-	postmaster, err := c.start(ctx)
-	if err != nil {
-		return nil, err
+	if postmaster, err = c.start(ctx); err != nil {
+		return "", nil, nil, err
 	}
-	dsn := dsnFor(c.socket, database)
+	dsn = dsnFor(c.socket, database)
 	if err := ensureDatabase(ctx, c.socket); err != nil {
-		return nil, errors.Join(err, postmaster.stopPostmaster())
+		return "", nil, nil, errors.Join(err, postmaster.stopPostmaster())
 	}
 	postmaster.log.setServing(true)
 	p.Log.Debug().Str("dsn", dsn).Int("version", c.programs.major).Dur("elapsed", time.Since(begun)).Msg("postgres started")
-	return &PostgresServer{dsn: dsn, postmaster: postmaster, close: func() error {
+	return dsn, postmaster, func() error {
 		err := postmaster.stopPostmaster()
 		if c.socket != c.data {
 			err = errors.Join(err, os.RemoveAll(c.socket))
 		}
 		return err
-	}}, nil
+	}, nil
 }
 
 // cluster settles by which programs, as whom and where Postgres runs.
