@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -33,6 +34,9 @@ type NATS struct {
 
 // NATSServer is a running NATS server with JetStream, run by this process or by another.
 type NATSServer struct {
+	how   NATS
+	store string
+	share share
 	url   string
 	owned bool
 	close func() error
@@ -61,34 +65,70 @@ func OpenNATS(ctx context.Context, n NATS) (*NATSServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", n.Dir, err)
 	}
-	s := share{
+	s := &NATSServer{how: n, store: filepath.Join(dir, "nats"), close: func() error { return nil }, share: share{
 		name:        "nats",
 		lockFile:    filepath.Join(dir, "nats.lock"),
 		addressFile: filepath.Join(dir, "nats.url"),
 		alive:       greets,
-	}
-	lock, url, err := s.enter(ctx)
+	}}
+	lock, url, err := s.share.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if lock == nil {
-		return &NATSServer{url: url, close: func() error { return nil }}, nil
+		s.url = url
+		return s, nil
 	}
-	ns, err := n.run(filepath.Join(dir, "nats"))
-	if err != nil {
-		_ = lock.Close()
+	if err := s.own(lock); err != nil {
 		return nil, err
 	}
-	out := &NATSServer{url: clientURL(ns), owned: true, close: sync.OnceValue(func() error {
-		s.withdraw()
+	return s, nil
+}
+
+// TakeOver waits until the process that runs the server has ended, however it did, and then runs it here, at
+// the same URL; where any free port will do, at the one that it had. It returns at once where this process
+// runs it. An error says that it cannot be run here, that another process runs it elsewhere now, or that ctx
+// has ended. Nothing but URL and Vacant may be called meanwhile.
+func (s *NATSServer) TakeOver(ctx context.Context) error {
+	if s.owned {
+		return nil
+	}
+	lock, err := s.share.inherit(ctx, s.url)
+	if err != nil {
+		return err
+	}
+	before := s.url
+	if s.how.Listen, err = samePort(s.how.Listen, before); err != nil {
+		_ = lock.Close()
+		return err
+	}
+	if err := s.own(lock); err != nil {
+		return err
+	}
+	if s.url != before {
+		return errors.Join(fmt.Errorf("nats was at %s, and is at another address here: %s", before, s.url), s.close())
+	}
+	return nil
+}
+
+// own runs the server with the held lock, and publishes where.
+func (s *NATSServer) own(lock *os.File) error {
+	ns, err := s.how.run(s.store)
+	if err != nil {
+		_ = lock.Close()
+		return err
+	}
+	s.url, s.owned = clientURL(ns), true
+	s.close = sync.OnceValue(func() error {
+		s.share.withdraw()
 		ns.Shutdown()
 		ns.WaitForShutdown()
 		return lock.Close()
-	})}
-	if err := s.publish(out.url); err != nil {
-		return nil, errors.Join(err, out.Close())
+	})
+	if err := s.share.publish(s.url); err != nil {
+		return errors.Join(err, s.close())
 	}
-	return out, nil
+	return nil
 }
 
 // URL is where clients connect to.
@@ -96,6 +136,10 @@ func (s *NATSServer) URL() string { return s.url }
 
 // Owned tells whether this process runs it.
 func (s *NATSServer) Owned() bool { return s.owned }
+
+// Vacant tells whether nobody runs it any more, for the moment or for good: whether another process did which
+// has ended, or is about to.
+func (s *NATSServer) Vacant() bool { return !s.owned && s.share.vacant(s.url) }
 
 // Close stops a server that this process runs and waits until it has stopped. It does nothing to one that
 // another process runs, or when called again.
@@ -160,6 +204,19 @@ func (n NATS) options(store string) (*server.Options, error) {
 		SyncAlways:             !n.Throwaway,
 		DisableJetStreamBanner: true,
 	}, nil
+}
+
+// samePort is listen, with the port of a URL where any free one will do.
+func samePort(listen, url string) (string, error) {
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil || port != "0" && port != "-1" {
+		return listen, err
+	}
+	_, port, err = net.SplitHostPort(strings.TrimPrefix(url, "nats://"))
+	return net.JoinHostPort(host, port), err
 }
 
 // clientURL is where clients on this machine reach the server. One that listens everywhere is reached by

@@ -48,6 +48,13 @@ type PostgresServer struct {
 	close      func() error
 }
 
+// HasPostgres tells whether a data directory holds the data of a private Postgres. What cannot be looked at is
+// taken for data: opening it says what is wrong.
+func HasPostgres(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "postgres"))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // OpenPostgres returns the Postgres of a data directory: the one that another process runs there, or else
 // a new one, started here, with the data made on first use. The context bounds the opening alone; the
 // server runs until Close or until this process ends. A *MissingError says that Postgres is not installed.

@@ -17,6 +17,9 @@ const (
 	// retryEvery is how long to wait between two looks at something that another process does.
 	retryEvery = 20 * time.Millisecond
 
+	// vacantEvery is how long to wait between two looks at whether the process that runs a part has ended.
+	vacantEvery = 250 * time.Millisecond
+
 	// aliveWithin is how long a published address may take to answer before it counts as dead.
 	aliveWithin = 2 * time.Second
 )
@@ -58,6 +61,42 @@ func (s share) enter(ctx context.Context) (lock *os.File, address string, err er
 	}
 }
 
+// inherit waits until the process that runs the part at an address has ended, and returns the held lock. It
+// gives up when another process has come first, and runs the part elsewhere.
+func (s share) inherit(ctx context.Context, address string) (*os.File, error) {
+	for {
+		lock, err := s.tryLock()
+		if err != nil {
+			return nil, err
+		}
+		if lock != nil {
+			s.withdraw()
+			return lock, nil
+		}
+		if now := s.published(); now != "" && now != address {
+			return nil, fmt.Errorf("%s is at another address now: %s", s.name, now)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(vacantEvery):
+		}
+	}
+}
+
+// vacant tells whether nobody runs the part at an address any more, or who does is about to stop.
+func (s share) vacant(address string) bool {
+	if s.published() != address {
+		return true
+	}
+	f, err := os.Open(s.lockFile)
+	if err != nil {
+		return true
+	}
+	defer func() { _ = f.Close() }() // gives the lock back
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil
+}
+
 // tryLock returns the lock, or nil if another process, or another opener in this one, holds it.
 func (s share) tryLock() (*os.File, error) {
 	f, err := os.OpenFile(s.lockFile, os.O_RDWR|os.O_CREATE, 0o600)
@@ -84,17 +123,22 @@ func (s share) tryLock() (*os.File, error) {
 
 // running returns the published address if the part answers there, or "".
 func (s share) running(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
+	defer cancel()
+	address := s.published()
+	if address == "" || s.alive(ctx, address) != nil {
+		return ""
+	}
+	return address
+}
+
+// published returns the address in the file, or "".
+func (s share) published() string {
 	b, err := os.ReadFile(s.addressFile)
 	if err != nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
-	defer cancel()
-	address := strings.TrimSpace(string(b))
-	if s.alive(ctx, address) != nil {
-		return ""
-	}
-	return address
+	return strings.TrimSpace(string(b))
 }
 
 // publish makes the address known to those who wait in enter. Nobody ever reads half of it.
