@@ -55,6 +55,18 @@ func (p *Past) Extent(ctx context.Context) (e Extent, err error) {
 	return e, nil
 }
 
+// Told returns the newest event that is known to have been told; 0 for none. What
+// is behind it may be dropped by an adoption, and its ids go to other events.
+func (p *Past) Told(ctx context.Context) (seq int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	err = p.db.QueryRow(ctx, `select coalesce(max(told_seq), 0) from relay_cursors where app_id = $1`, int64(p.ledger.app)).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("read how far app %d has been told: %w", p.ledger.app, err)
+	}
+	return seq, nil
+}
+
 // orZero is the inverse of orNull.
 func orZero(t *time.Time) time.Time {
 	if t == nil {

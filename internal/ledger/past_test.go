@@ -204,6 +204,24 @@ func TestExtent(t *testing.T) {
 	}
 }
 
+func TestTold(t *testing.T) {
+	l, pool := open(t)
+	want := func(want int64) {
+		t.Helper()
+		if told, err := l.Past().Told(t.Context()); told != want || err != nil {
+			t.Errorf("told up to %d, %v; want %d", told, err, want)
+		}
+	}
+	want(0)
+	recorded(t, pool, 1, 5, monday)
+	execute(t, pool, `insert into relay_cursors (app_id, told_seq, stream_seq, stream_created, recorded_at) values (7, 9, 9, now(), now())`)
+	want(0)
+	if err := l.SaveCursor(t.Context(), presence.Cursor{Seq: 3, StreamCreated: monday, RecordedAt: monday}); err != nil {
+		t.Fatal(err)
+	}
+	want(3)
+}
+
 func TestNames(t *testing.T) {
 	l, pool := open(t)
 	lease := win(t, l)

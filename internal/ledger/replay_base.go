@@ -43,6 +43,18 @@ func (p *Past) SnapshotFrom(ctx context.Context, seq int64) (s presence.Snapshot
 	return s, found, nil
 }
 
+// CountSnapshots counts the kept snapshots from one sweep to another, both
+// included.
+func (p *Past) CountSnapshots(ctx context.Context, first, last int64) (n int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	err = p.db.QueryRow(ctx, `select count(*) from snapshots where app_id = $1 and sweep between $2 and $3`, int64(p.ledger.app), first, last).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count the snapshots of app %d from sweep %d to %d: %w", p.ledger.app, first, last, err)
+	}
+	return n, nil
+}
+
 // LastSeen returns when the newest kept sweep began, up to a given one, in which
 // each of some users was not missed. Who was missed in all of them is left out.
 func (p *Past) LastSeen(ctx context.Context, sweep int64, users []uint32) (map[uint32]time.Time, error) {
