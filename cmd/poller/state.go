@@ -3,7 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,7 +16,7 @@ import (
 type stateCmd struct {
 	App    uint32   `placeholder:"ID" help:"App whose users they are; needed when several are configured."`
 	At     moment   `placeholder:"TIME" help:"The time: 2026-11-22T18:43:36Z, or 2026-11-22T18:43 or 2026-11-22 (UTC), or how long ago: 2h, -2h, 7d. Now, if not given."`
-	User   []string `sep:"none" placeholder:"USER" help:"Only this user; may be given several times. Tells also which event brought the status, if one behind the snapshot did."`
+	User   []string `sep:"none" placeholder:"USER" help:"Only this user; may be given several times. Tells also which event brought the status, and when it was observed, if that is kept."`
 	Online bool     `help:"Only who was online."`
 	Output string   `name:"output" short:"o" enum:"csv,json,count" default:"csv" help:"How to print: csv, json, or only the count of each status."`
 }
@@ -30,8 +30,8 @@ A user is told as last seen at or before the time. Polling cannot know when a us
 (after, observed_at] with the time in between is told with the status before.
 
 Users come in the order in which they were first watched, those given with --user in the order given. Who was not
-watched, or not answered yet, is unknown, and not listed unless given. Who was erased since has no name any more: the
-counts have such users, the lists do not. csv and count say on the standard error what they rest on, json says it in the
+watched, or not answered yet, is unknown, and not listed unless given. Who was erased since has no name any more, is
+not listed, and is counted as erased. csv and count say on the standard error what they rest on, json says it in the
 object that it writes.
 
 Where the events behind the snapshot were dropped by retention, the state is that of the snapshot, and said to be. A
@@ -44,8 +44,10 @@ func (c *stateCmd) Run(ctx context.Context, g *globals) (err error) {
 	if c.At.After(now) {
 		return usagef("--at %s lies in the future", rfc(c.At.Time))
 	}
-	if slices.Contains(c.User, "") {
-		return usagef("--user needs a user's id")
+	for _, id := range c.User {
+		if err := checkUser(id); err != nil {
+			return err
+		}
 	}
 	if c.At.IsZero() {
 		c.At.Time = presence.Instant(now)
@@ -68,6 +70,20 @@ func (c *stateCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	return c.print(g, r)
+}
+
+// checkUser refuses what cannot be a user's id, which is most often a list of several.
+func checkUser(id string) error {
+	err := presence.CheckUserID(id)
+	switch {
+	case id == "":
+		return usagef("--user needs a user's id")
+	case err != nil && strings.Contains(id, ","):
+		return usagef("%q is no user id; give --user once for each", id)
+	case err != nil:
+		return usagef("%q is no user id: %w", id, err)
+	}
+	return nil
 }
 
 func (c *stateCmd) print(g *globals, r *reading) error {

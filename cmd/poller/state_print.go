@@ -14,23 +14,26 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
+// staleAfter is how long after the last sweep it goes without saying that changes since then are not known.
+const staleAfter = 2 * time.Minute
+
 // explain says what the state rests on.
 func (r *reading) explain(w io.Writer) {
 	from := "the beginning"
 	if r.base.Sweep > 0 {
 		from = fmt.Sprintf("the snapshot of sweep %d, finished %s,", r.base.Sweep, rfc(r.base.Finished))
 	}
-	fmt.Fprintf(w, "app %d at %s: from %s and %d events behind it\n", r.app, rfc(r.at), from, r.applied)
+	fmt.Fprintf(w, "app %d at %s: from %s and %s behind it\n", r.app, rfc(r.at), from, plural(int64(r.applied), "event"))
 	switch {
 	case r.dropped:
 		fmt.Fprintf(w, "the events behind that snapshot were dropped: this is the state as of %s\n", rfc(r.asOf()))
-	case r.next.Sweep == 0 && r.base.Sweep > 0:
-		fmt.Fprintf(w, "no complete sweep has ended since: later changes are in it as far as they have been seen\n")
+	case r.next.Sweep == 0 && r.base.Sweep > 0 && r.at.Sub(r.base.Finished) > staleAfter:
+		fmt.Fprintf(w, "newer than the last sweep: changes since then may be missing\n")
 	case r.base.Sweep == 0:
 		fmt.Fprintf(w, "no complete sweep had ended by then: who had not been answered yet is missing\n")
 	}
 	if r.lost > 0 {
-		fmt.Fprintf(w, "%d events behind it are gone, as somebody accepted who mended the ledger: whom they were of may be told otherwise than it was\n", r.lost)
+		fmt.Fprintf(w, "gone, as somebody accepted who mended the ledger: %s behind it; whom they were of may be told otherwise than it was\n", plural(r.lost, "event"))
 	}
 	for _, id := range r.chosen {
 		if _, known := r.numbers[id]; !known {
@@ -38,18 +41,22 @@ func (r *reading) explain(w io.Writer) {
 		}
 	}
 	if r.counts.Erased > 0 {
-		fmt.Fprintf(w, "erased since, and counted without a name: %d\n", r.counts.Erased)
+		fmt.Fprintf(w, "erased since, and without a name: %d\n", r.counts.Erased)
 	}
 }
 
 // writeCounts writes a line each. Behind w is a buffer, whose flush tells every error; so it is below.
 func (r *reading) writeCounts(w io.Writer) {
-	fmt.Fprintf(w, "online %d\n", r.counts.Online)
-	if !r.online {
-		fmt.Fprintf(w, "offline %d\n", r.counts.Offline)
+	c := &r.counts
+	fmt.Fprintf(w, "online %d\n", c.Online)
+	if c.Offline != nil {
+		fmt.Fprintf(w, "offline %d\n", *c.Offline)
 	}
-	if len(r.chosen) > 0 && !r.online {
-		fmt.Fprintf(w, "unknown %d\n", r.counts.Unknown)
+	if c.Unknown != nil {
+		fmt.Fprintf(w, "unknown %d\n", *c.Unknown)
+	}
+	if c.Erased > 0 {
+		fmt.Fprintf(w, "erased %d\n", c.Erased)
 	}
 }
 
@@ -64,7 +71,7 @@ func (r *reading) writeCSV(w *bufio.Writer) {
 		line := append(quoted(w.AvailableBuffer(), row.id), ',')
 		line = append(line, row.status.String()...)
 		if chosen {
-			since, seq := r.cause(row.no)
+			since, seq := r.cause(row)
 			line = append(line, ',')
 			if since != nil {
 				line = since.AppendFormat(line, time.RFC3339Nano)
@@ -90,16 +97,13 @@ func quoted(line []byte, id string) []byte {
 	return append(line, bytes.TrimSuffix(field.Bytes(), []byte("\n"))...)
 }
 
-// cause returns what is known of the event behind a user's status: nil and 0 where base brought it.
-func (r *reading) cause(no uint32) (since *time.Time, seq int64) {
-	o := r.brought[no]
-	if o == nil {
+// cause returns what is known of the event that brought a user's status: nil and 0 where it is not there any more.
+func (r *reading) cause(row userState) (since *time.Time, seq int64) {
+	e, known := r.brought[row.no]
+	if !known || e.To != row.status {
 		return nil, 0
 	}
-	if !o.since.IsZero() {
-		since = &o.since
-	}
-	return since, o.seq
+	return &e.ObservedAt, e.Seq
 }
 
 // stateObject is what -o json writes, but for the users, who stand behind it in the same object.
@@ -149,7 +153,7 @@ func (r *reading) writeJSON(w io.Writer) error {
 	for row := range r.rows() {
 		line.WriteString(separator)
 		separator = ",\n"
-		since, seq := r.cause(row.no)
+		since, seq := r.cause(row)
 		if err := e.Encode(stateUser{row.id, row.status, since, seq}); err != nil {
 			return err
 		}

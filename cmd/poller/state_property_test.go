@@ -162,6 +162,24 @@ func (o *oracle) check(r *rapid.T, pool *pgxpool.Pool, s *scribe, at time.Time) 
 		if row.status != want[row.id] {
 			r.Fatalf("at %s: --user %s is %s, want %s", at, row.id, row.status, want[row.id])
 		}
+		o.checkCause(r, some, row)
+	}
+}
+
+// checkCause wants the last change of a user, where it has not been dropped.
+func (o *oracle) checkCause(r *rapid.T, state *reading, row userState) {
+	since, seq := state.cause(row)
+	var last time.Time
+	for _, m := range o.moments {
+		if !m.at.After(state.at) && slices.ContainsFunc(m.changed, func(u presence.User) bool { return u.ID == row.id }) {
+			last = m.at
+		}
+	}
+	switch {
+	case since != nil && (!since.Equal(last) || seq <= o.pruned):
+		r.Fatalf("at %s: --user %s is %s since %s by event %d, want %s", state.at, row.id, row.status, since, seq, last)
+	case since == nil && o.pruned == 0 && !o.erased[row.id] && !last.IsZero():
+		r.Fatalf("at %s: nothing has brought %s of --user %s, want that of %s", state.at, row.status, row.id, last)
 	}
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/zim-presence/poller/internal/ledger"
@@ -28,24 +30,18 @@ type reading struct {
 
 	state   *past.State
 	names   roster
-	numbers map[string]uint32 // of the chosen
-	brought map[uint32]*cause
+	numbers map[string]uint32         // of the chosen
+	brought map[uint32]ledger.Brought // of the chosen, by number
 	counts  stateCounts
 }
 
-// cause is the event behind a user's status.
-type cause struct {
-	seq   int64     // the user's newest
-	since time.Time // when the one was observed that brought the status; zero if that was before base
-}
-
 func newReading(app uint32, at time.Time, chosen []string, online bool) *reading {
-	return &reading{app: app, at: at, chosen: chosen, online: online, brought: map[uint32]*cause{}}
+	return &reading{app: app, at: at, chosen: chosen, online: online}
 }
 
 // read does it.
 func (r *reading) read(ctx context.Context, p *ledger.Past) error {
-	for _, step := range []func(context.Context, *ledger.Past) error{r.readBase, r.readNames, r.readEvents} {
+	for _, step := range []func(context.Context, *ledger.Past) error{r.readBase, r.readNames, r.readEvents, r.readBrought} {
 		if err := step(ctx, p); err != nil {
 			return err
 		}
@@ -95,13 +91,21 @@ func (r *reading) readNames(ctx context.Context, p *ledger.Past) (err error) {
 	if len(r.chosen) == 0 {
 		return p.Names(ctx, r.names.put)
 	}
-	if r.numbers, err = p.NumbersOf(ctx, r.chosen); err != nil {
-		return err
+	r.numbers, err = p.NumbersOf(ctx, r.chosen)
+	return err
+}
+
+// readBrought finds which events brought the statuses of the chosen, most of which are older than base.
+func (r *reading) readBrought(ctx context.Context, p *ledger.Past) (err error) {
+	if len(r.numbers) == 0 {
+		return nil
 	}
-	for _, no := range r.numbers {
-		r.brought[no] = &cause{}
+	last := r.last
+	if r.dropped {
+		last = r.base.Seq
 	}
-	return nil
+	r.brought, err = p.BroughtBy(ctx, slices.Collect(maps.Values(r.numbers)), r.at, last)
+	return err
 }
 
 // readEvents applies what had been observed by then of what the next snapshot has and base has not.
@@ -139,12 +143,6 @@ func (r *reading) apply(t *presence.Transition) {
 		return
 	}
 	r.applied++
-	if o := r.brought[t.User.No]; o != nil {
-		if r.state.Status(t.User.No) != t.To { // who is told again has not changed
-			o.since = t.ObservedAt
-		}
-		o.seq = t.Seq
-	}
 	r.state.Apply(t)
 }
 

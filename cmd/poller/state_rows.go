@@ -60,27 +60,33 @@ func (r *reading) rows() iter.Seq[userState] {
 	}
 }
 
-// stateCounts counts the rows that were asked for.
+// stateCounts counts the rows that were asked for. What was not asked for is nil.
 type stateCounts struct {
-	Online  int `json:"online"`
-	Offline int `json:"offline"`
-	Unknown int `json:"unknown"` // only of who was given by name
-	Erased  int `json:"erased"`  // of these, whose name is gone
+	Online  int  `json:"online"`
+	Offline *int `json:"offline,omitempty"`
+	Unknown *int `json:"unknown,omitempty"` // of who was given by name
+	Erased  int  `json:"erased"`            // online or offline in the snapshot, and in no other count: the name is gone
 }
 
 func (r *reading) count() {
+	c, offline, unknown := &r.counts, 0, 0
 	for row := range r.all() {
-		switch row.status {
-		case presence.Online:
-			r.counts.Online++
-		case presence.Offline:
-			r.counts.Offline++
-		case presence.Unknown:
-			r.counts.Unknown++
+		switch {
+		case row.id == "":
+			c.Erased++
+		case row.status == presence.Online:
+			c.Online++
+		case row.status == presence.Offline:
+			offline++
+		default:
+			unknown++
 		}
-		if row.id == "" {
-			r.counts.Erased++
-		}
+	}
+	if !r.online {
+		c.Offline = &offline
+	}
+	if !r.online && len(r.chosen) > 0 {
+		c.Unknown = &unknown
 	}
 }
 

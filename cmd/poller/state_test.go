@@ -194,21 +194,27 @@ func TestStateCommand(t *testing.T) {
 	want("a moment before anything", 1, "", early, "--at", "2026-01-05T12:00:59.999999Z")
 	want("before the first snapshot", 0, header+"a,online\n\"b,\"\"\",offline\n", []string{"the beginning and 2 events", "no complete sweep had ended by then"}, "--at", at(1))
 	want("at a snapshot", 0, header+"a,online\n\"b,\"\"\",offline\n", []string{"snapshot of sweep 1, finished 2026-01-05T12:02:00Z, and 0 events"}, "--at", at(2))
-	want("between", 0, header+"a,offline\n\"b,\"\"\",offline\n", []string{"sweep 1", "1 events"}, "--at", at(4))
+	want("between", 0, header+"a,offline\n\"b,\"\"\",offline\n", []string{"sweep 1", "1 event behind it"}, "--at", at(4))
 	want("by zone", 0, header+"a,offline\n\"b,\"\"\",offline\n", nil, "--at", "2026-01-05T13:04:00+01:00")
 	want("online", 0, header+"\"b,\"\"\",online\n", nil, "--at", at(6), "--online")
-	want("now", 0, header+"a,online\n\"b,\"\"\",online\n", []string{"sweep 3", "1 events", "no complete sweep has ended since"})
+	want("now", 0, header+"a,online\n\"b,\"\"\",online\n", []string{"sweep 3", "1 event behind it", "newer than the last sweep: changes since then may be missing"})
+	if _, said, _ := stateRun(t, dsn, "--at", at(10)); strings.Contains(said, "missing") {
+		t.Errorf("two minutes behind the last sweep: %s", said)
+	}
 	want("count", 0, "online 1\noffline 2\n", nil, "--at", at(6), "-o", "count")
 	want("count online", 0, "online 1\n", nil, "--at", at(6), "-o", "count", "--online")
 	want("users", 0, "user_id,status,since,seq\nc,offline,2026-01-05T12:05:00Z,5\nnobody,unknown,,\na,offline,2026-01-05T12:03:00Z,3\n",
 		[]string{"never watched, or erased: nobody"}, "--at", at(5), "--user", "c", "--user=nobody", "--user", "a", "--user", "c")
-	want("a user as in the snapshot", 0, "user_id,status,since,seq\na,offline,,\n", nil, "--at", at(6), "--user", "a")
+	want("a user as in the snapshot", 0, "user_id,status,since,seq\na,offline,2026-01-05T12:03:00Z,3\n", nil, "--at", at(6), "--user", "a")
 	want("a user who is gone", 0, "user_id,status,since,seq\nc,unknown,2026-01-05T12:09:00Z,7\n", nil, "--user", "c")
 	want("users counted", 0, "online 1\noffline 0\nunknown 1\n", nil, "-o", "count", "--user", "c", "--user", "a")
 	want("the future", 2, "", []string{"in the future"}, "--at", "2999-01-01")
 	want("no time", 2, "", []string{"must be a time"}, "--at", "noon")
 	want("another app", 2, "", []string{"not configured"}, "--app", "8")
 	want("no user", 2, "", []string{"--user"}, "--user", "")
+	want("several users at once", 2, "", []string{`"a,c" is no user id; give --user once for each`}, "--user", "a,c")
+	want("no id", 2, "", []string{`"a*" is no user id: `, `'*'`}, "--user", "a*")
+	want("a time to come", 2, "", []string{"must be a time", "(poller state --help tells more)"}, "--at=+30s")
 
 	stateObjects(t, dsn, minute)
 
@@ -217,19 +223,26 @@ func TestStateCommand(t *testing.T) {
 	want("a hole at the beginning", 1, "", []string{"events 1 to 2 are not in the ledger"}, "--at", at(1))
 	want("a hole", 1, "", []string{"events 3 to 4 are not in the ledger"}, "--at", at(4))
 	s.exec(`insert into gaps (app_id, first_seq, last_seq) values (7, 1, 2), (7, 3, 4)`)
-	want("a gap that was accepted", 0, header+"a,online\n\"b,\"\"\",offline\nc,offline\n", []string{"2 events behind it are gone"}, "--at", at(5))
+	want("a gap that was accepted", 0, header+"a,online\n\"b,\"\"\",offline\nc,offline\n", []string{"2 events behind it; whom"}, "--at", at(5))
 	s.exec(`delete from gaps`)
 	s.exec(`update apps set pruned_seq = 4 where app_id = 7`)
 	want("before what is kept", 1, "", []string{"the earliest possible time is 2026-01-05T12:02:00Z"}, "--at", at(1))
 	want("what is kept has no events", 0, header+"a,online\n\"b,\"\"\",offline\n", []string{"state as of 2026-01-05T12:02:00Z", "0 events"}, "--at", at(5))
-	want("behind what is dropped", 0, header+"a,online\n\"b,\"\"\",online\nc,offline\n", []string{"sweep 2", "1 events"}, "--at", at(7))
+	want("behind what is dropped", 0, header+"a,online\n\"b,\"\"\",online\nc,offline\n", []string{"sweep 2", "1 event "}, "--at", at(7))
+
+	want("brought by what is dropped", 0, "user_id,status,since,seq\na,offline,,\n", nil, "--at", at(6), "--user", "a")
+	want("brought by what is kept", 0, "user_id,status,since,seq\nc,offline,2026-01-05T12:05:00Z,5\n", nil, "--at", at(8), "--user", "c")
 
 	s.forgets(b)
-	want("erased", 0, header+"a,online\nc,offline\n", []string{"erased since, and counted without a name: 1"}, "--at", at(8))
-	want("erased, counted", 0, "online 2\noffline 1\n", nil, "--at", at(8), "-o", "count")
-	want("erased, by name", 0, "user_id,status,since,seq\n\"b,\"\"\",unknown,,\n", []string{"never watched, or erased"}, "--user", `b,"`)
+	want("erased", 0, header+"a,online\nc,offline\n", []string{"erased since, and without a name: 1"}, "--at", at(8))
+	want("erased, counted", 0, "online 1\noffline 1\nerased 1\n", nil, "--at", at(8), "-o", "count")
 	s.tellsAgain(minute(11), a)
-	want("told again", 0, "user_id,status,since,seq\na,online,,8\n", nil, "--user", "a")
+	want("told again", 0, "user_id,status,since,seq\na,online,2026-01-05T12:07:00Z,6\n", nil, "--user", "a")
+	s.exec(`delete from transitions where app_id = 7 and seq <= 6`)
+	s.exec(`update apps set pruned_seq = 6 where app_id = 7`)
+	want("told again since what is kept", 0, "user_id,status,since,seq\na,online,,\n", nil, "--user", "a")
+	s.forgets(c)
+	want("erased, by name", 0, "user_id,status,since,seq\nc,unknown,,\n", []string{"never watched, or erased: c"}, "--user", "c")
 	s.exec(`update snapshots set online = 'x' where sweep = 3`)
 	want("a damaged snapshot", 1, "", []string{"snapshot of sweep 3: who was online"})
 	s.release()
@@ -250,18 +263,19 @@ func stateObjects(t *testing.T, dsn string, minute func(int) time.Time) {
 		Users []user `json:"users"`
 	}
 	moment := func(n int) *time.Time { m := minute(n); return &m }
+	none, one, two := 0, 1, 2
 	for _, c := range []struct {
 		at   int
 		args []string
 		want object
 	}{
 		{1, nil, object{
-			stateObject{AppID: 7, At: minute(1), Events: 2, stateCounts: stateCounts{Online: 1, Offline: 1}},
+			stateObject{AppID: 7, At: minute(1), Events: 2, stateCounts: stateCounts{Online: 1, Offline: &one}},
 			[]user{{UserID: "a", Status: "online"}, {UserID: `b,"`, Status: "offline"}},
 		}},
 		{5, []string{"--user", "a", "--user", "c"}, object{
 			stateObject{
-				AppID: 7, At: minute(5), AsOf: moment(5), Events: 3, stateCounts: stateCounts{Offline: 2},
+				AppID: 7, At: minute(5), AsOf: moment(5), Events: 3, stateCounts: stateCounts{Offline: &two, Unknown: &none},
 				Snapshot: &stateSweep{1, minute(2).Add(-time.Second), minute(2), 2},
 			},
 			[]user{{UserID: "a", Status: "offline", Since: moment(3), Seq: 3}, {UserID: "c", Status: "offline", Since: moment(5), Seq: 5}},
