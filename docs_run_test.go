@@ -221,8 +221,8 @@ func shape(line string) string {
 	return line
 }
 
-// readReplay runs the program that is shown to read a replay, on one that a command
-// has told.
+// readReplay runs the program that is shown to read a replay, on those that commands
+// have told with the state: of events, and of net changes.
 func (w *shown) readReplay(t *testing.T, p page) {
 	i := slices.IndexFunc(p.blocks, func(b block) bool { return b.language == "go" })
 	if i < 0 {
@@ -234,11 +234,13 @@ func (w *shown) readReplay(t *testing.T, p page) {
 	}
 	program := filepath.Join(w.dir, "bin", "read")
 	goBuild(t, program, source)
-	cmd := exec.CommandContext(t.Context(), program, "with-state")
-	cmd.Env = append([]string{"NATS_URL=" + w.nats}, w.env...)
-	said, err := cmd.CombinedOutput()
-	if want := fmt.Sprintf("%d users\n", shownUsers); err != nil || string(said) != want {
-		t.Errorf("the program that reads a replay says %q, want %q (%v)", said, want, err)
+	for _, name := range []string{"with-state", "long-ago"} {
+		cmd := exec.CommandContext(t.Context(), program, name)
+		cmd.Env = append([]string{"NATS_URL=" + w.nats}, w.env...)
+		said, err := cmd.CombinedOutput()
+		if want := fmt.Sprintf("%d users\n", shownUsers); err != nil || string(said) != want {
+			t.Errorf("the program that reads a replay says of %s %q, want %q (%v)", name, said, want, err)
+		}
 	}
 }
 
