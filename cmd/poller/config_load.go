@@ -50,6 +50,7 @@ func (r configReader) read() (config, error) {
 	l.overlayEnvironment()
 	l.resolveSecrets()
 	l.resolveApps()
+	l.shorten()
 	l.checkTogether()
 	if len(l.faults) > 0 {
 		l.faults.sort()

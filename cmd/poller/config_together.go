@@ -31,6 +31,17 @@ func (l *loading) checkTogether() {
 	}
 }
 
+// shorten keeps the defaults of the ages of snapshots in order: whoever keeps less of the long run need not say so of each.
+func (l *loading) shorten() {
+	keep := &l.cfg.Retention
+	if !l.given("retention.hourly") {
+		keep.Hourly = min(keep.Hourly, keep.Snapshots)
+	}
+	if !l.given("retention.every_sweep") {
+		keep.EverySweep = min(keep.EverySweep, keep.Hourly)
+	}
+}
+
 // checkRetention holds that the ledger outlives the stream: what a stream still has must be found in the ledger, to
 // verify it and to tell it again. The ages of snapshots ascend.
 func (l *loading) checkRetention() {

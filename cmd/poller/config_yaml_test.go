@@ -112,7 +112,7 @@ func TestBadFiles(t *testing.T) {
 		{"ledger shorter than stream", minimal + "retention: {transitions: 7d}\n", "2:26 retention.transitions", "7d is shorter than stream.max_age (30d)"},
 		{"stream longer than ledger", minimal + "stream: {max_age: 91d}\n", "2:19 stream.max_age", "91d is longer than retention.transitions (90d)"},
 		{"snapshots shorter than transitions", minimal + "retention: {snapshots: 89d}\n", "2:24 retention.snapshots", "shorter than retention.transitions"},
-		{"hourly for less than every sweep", minimal + "retention: {hourly: 6d}\n", "2:21 retention.hourly", "6d is shorter than retention.every_sweep (7d)"},
+		{"hourly for less than every sweep", minimal + "retention: {hourly: 6d, every_sweep: 7d}\n", "2:21 retention.hourly", "6d is shorter than retention.every_sweep (7d)"},
 		{"every sweep for longer than hourly", minimal + "retention: {every_sweep: 91d}\n", "2:26 retention.every_sweep", "91d is longer than retention.hourly (90d)"},
 		{"hourly for longer than daily", minimal + "retention: {hourly: 401d}\n", "2:21 retention.hourly", "401d is longer than retention.snapshots (400d)"},
 		{"every sweep for no day", minimal + "retention: {every_sweep: 23h}\n", "2:26 retention.every_sweep", "from 1d to 3650d"},
@@ -229,6 +229,20 @@ func TestFileThatCannotBeRead(t *testing.T) {
 		var fs faults
 		if !errors.As(err, &fs) || len(fs) != 1 || fs[0].File != path || !strings.Contains(fs[0].Message, says) {
 			t.Errorf("%s: %v, want the one fault %q", path, err, says)
+		}
+	}
+}
+
+// Whoever keeps less of the long run need not say so of each age.
+func TestRetentionDefaultsFollow(t *testing.T) {
+	for text, want := range map[string]retentionConfig{
+		"{transitions: 45d, snapshots: 60d}": {Transitions: 45 * day, EverySweep: 7 * day, Hourly: 60 * day, Snapshots: 60 * day},
+		"{hourly: 3d}":                       {Transitions: 90 * day, EverySweep: 3 * day, Hourly: 3 * day, Snapshots: 400 * day},
+		"{}":                                 {Transitions: 90 * day, EverySweep: 7 * day, Hourly: 90 * day, Snapshots: 400 * day},
+	} {
+		cfg, fs := readText(t, minimal+"retention: "+text+"\n")
+		if len(fs) > 0 || cfg.Retention != want {
+			t.Errorf("%s is %+v, %v, want %+v", text, cfg.Retention, fs, want)
 		}
 	}
 }

@@ -186,8 +186,8 @@ next:
 func TestNoMigrateWaitsForTheSchema(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "POLLER_HTTP_LISTEN=127.0.0.1:0")
-	w.exec(`drop table poller_migrations, apps, replicas, user_states, transitions, snapshots, relay_cursors, watched_users cascade`)
-	w.exec(`drop function ensure_partitions`)
+	w.exec(`drop schema public cascade`)
+	w.exec(`create schema public`)
 	if out, code := w.run("sweep", "--no-migrate"); code != 1 {
 		t.Errorf("poller sweep --no-migrate without a schema: exit code %d, %q", code, out)
 	}

@@ -45,16 +45,31 @@ func (it *inspection) noteStreams(ctx context.Context) (err error) {
 	})
 }
 
+// patiently asks again, a few times, where no answer comes: a cluster may be choosing
+// a leader.
+func patiently(ctx context.Context, ask func() error) (err error) {
+	for range 5 {
+		err = ask()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, nats.ErrNoResponders) {
+			return err
+		}
+	}
+	return err
+}
+
 // shore looks where a stream stands. A missing one has nothing.
 func (a *Audit) shore(ctx context.Context, name string) (shore, error) {
-	stream, err := a.JS.Stream(ctx, name)
+	var stream jetstream.Stream
+	var info *jetstream.StreamInfo
+	err := patiently(ctx, func() (err error) {
+		if stream, err = a.JS.Stream(ctx, name); err == nil {
+			info, err = stream.Info(ctx, jetstream.WithDeletedDetails(true))
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return shore{}, nil
 	}
-	if err != nil {
-		return shore{}, err
-	}
-	info, err := stream.Info(ctx, jetstream.WithDeletedDetails(true))
 	if err != nil {
 		return shore{}, err
 	}
@@ -77,8 +92,12 @@ func (s *shore) each(ctx context.Context, from uint64, yield func(jetstream.Msg)
 	if s.last == 0 || from > s.last {
 		return nil
 	}
-	consumer, err := s.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
+	var consumer jetstream.Consumer
+	err := patiently(ctx, func() (err error) {
+		consumer, err = s.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
+		})
+		return err
 	})
 	if err != nil {
 		return err
