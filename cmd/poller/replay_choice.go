@@ -37,6 +37,13 @@ type replayAsked struct {
 	Until  time.Time `json:"until"`  // and the last
 	At     time.Time `json:"at"`     // of the state at the beginning
 	Sweeps [2]int64  `json:"sweeps"` // of the first and the last snapshot
+	Kept   int64     `json:"kept"`   // snapshots from the first to the last
+	Untold int64     `json:"untold"` // events left out because they had not been told yet
+}
+
+// mark is unlike that of every other replay.
+func (a *replayAsked) mark(row ledger.Replay) string {
+	return fmt.Sprintf("%d-%s", row.Started.UnixMicro(), a.Log)
 }
 
 // readAsked reads it from a replay's row.

@@ -20,8 +20,9 @@ type dryReport struct {
 	Last   int64      `json:"last_seq"`
 	Sweeps *[2]int64  `json:"sweeps,omitempty"` // with --snapshots
 	Days   []dayCount `json:"days"`
-	States int64      `json:"states"` // messages of the state at the beginning
-	Total  int64      `json:"total"`  // messages that would be told; erased events are none
+	States int64      `json:"states"`           // messages of the state at the beginning
+	Total  int64      `json:"total"`            // messages that would be told; erased events are none
+	Untold int64      `json:"untold,omitempty"` // events, whatever the choice, that are left out because they have not been told live yet
 }
 
 // dayCount is how many messages of a kind are of a day.
@@ -45,7 +46,7 @@ func (c *replayTellCmd) dry(ctx context.Context, g *globals, p replayParts, choi
 		if chosen, unknown, err = choice.chosen(ctx, view, users); err != nil {
 			return err
 		}
-		r = dryReport{AppID: p.app, First: found.first, Last: found.last, Days: []dayCount{}}
+		r = dryReport{AppID: p.app, First: found.first, Last: found.last, Untold: found.untold, Days: []dayCount{}}
 		if c.Snapshots {
 			r.Sweeps = &found.sweeps
 			return r.countChanges(ctx, view, chosen, found, c.WithState)
@@ -153,5 +154,9 @@ func (r *dryReport) text(g *globals) error {
 		fmt.Fprintf(t, "state\tat the beginning\t%d\n", r.States)
 	}
 	fmt.Fprintf(t, "total\t\t%d\n", r.Total)
-	return t.Flush()
+	if err := t.Flush(); err != nil || r.Untold == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(g.Stdout, "left out, as they have not been told live yet: %d events\n", r.Untold)
+	return err
 }

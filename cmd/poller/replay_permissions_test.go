@@ -29,7 +29,7 @@ func (w *world) replaysAs(db *localtest.TCPPostgres, server *localtest.Configure
 	}
 	for _, statement := range []string{
 		"delete from transitions", "insert into transitions default values", "update transitions set seq = 0", "update apps set epoch = 0", "delete from snapshots",
-		"update user_states set status = 'online'", "select from watched_users", "select from relay_cursors", "delete from erasures", "select ensure_partitions(1)",
+		"update user_states set status = 'online'", "select from watched_users", "delete from relay_cursors", "delete from erasures", "select ensure_partitions(1)",
 	} {
 		refused(t, as(db, "replayer", "presence"), statement)
 	}

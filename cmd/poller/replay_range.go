@@ -16,18 +16,25 @@ type replayRange struct {
 	needed       int64     // the ledger is needed behind this event
 	at           time.Time // of the state at the beginning
 	sweeps       [2]int64
+	kept         int64 // snapshots from the first to the last
+	untold       int64 // events that are left out because they have not been told live yet
 }
 
-// ranging finds the range of a replay.
+// ranging finds the range of a replay. It ends with what has been told live: where the database was restored behind its
+// stream, an adoption drops what has not, and its ids go to other events.
 type ranging struct {
 	past   *ledger.Past
 	ledger *ledger.Ledger
 	app    uint32
 	extent ledger.Extent
+	told   int64
 }
 
 func (r *ranging) find(ctx context.Context, c *replayTellCmd) (found replayRange, err error) {
 	if r.extent, err = r.past.Extent(ctx); err != nil {
+		return found, err
+	}
+	if r.told, err = r.past.Told(ctx); err != nil {
 		return found, err
 	}
 	if c.Snapshots {
@@ -39,7 +46,8 @@ func (r *ranging) find(ctx context.Context, c *replayTellCmd) (found replayRange
 	if found.last, err = r.last(ctx, c.To); err != nil {
 		return found, err
 	}
-	found.last = max(found.last, found.first-1)
+	found.untold = max(0, found.last-max(r.told, found.first-1))
+	found.last = max(min(found.last, r.told), found.first-1)
 	found.needed = found.first - 1
 	if found.since, err = r.recorded(ctx, found.first); err != nil {
 		return found, err
@@ -72,6 +80,8 @@ func (r *ranging) first(ctx context.Context, from bound) (int64, error) {
 		return max(e.First, e.PrunedSeq+1), nil
 	case from.seq > e.Newest:
 		return 0, usagef("--from %d: there is no such event yet, the newest is %d", from.seq, e.Newest)
+	case from.seq > r.told:
+		return 0, r.early("--from", from)
 	case from.seq > 0 && from.seq <= e.PrunedSeq, from.seq == 0 && e.PrunedSeq > 0 && from.at.Before(e.PrunedUntil):
 		return 0, r.refuse(from)
 	case from.seq > 0:
@@ -81,7 +91,18 @@ func (r *ranging) first(ctx context.Context, from bound) (int64, error) {
 	if !found {
 		seq = e.Newest + 1
 	}
+	if err == nil && seq > max(r.told, e.PrunedSeq)+1 {
+		err = r.early("--from", from)
+	}
 	return seq, err
+}
+
+// early says up to where it can be told by now.
+func (r *ranging) early(flag string, b bound) error {
+	if b.seq > 0 {
+		return usagef("%s %d: event %d has not been told live yet, the newest that has is %d", flag, b.seq, b.seq, r.told)
+	}
+	return usagef("%s %s: the events before then have not all been told live yet, the newest that has is %d", flag, b.text, r.told)
 }
 
 // refuse says what the earliest beginning is.
@@ -103,6 +124,8 @@ func (r *ranging) last(ctx context.Context, to bound) (int64, error) {
 		return r.extent.Newest, nil
 	case to.seq > r.extent.Newest:
 		return 0, usagef("--to %d: there is no such event yet, the newest is %d", to.seq, r.extent.Newest)
+	case to.seq > r.told:
+		return 0, r.early("--to", to)
 	case to.seq > 0:
 		return to.seq, nil
 	}
@@ -169,13 +192,25 @@ func (r *ranging) snapshots(ctx context.Context, c *replayTellCmd) (found replay
 	if !kept {
 		return found, fmt.Errorf("app %d: no snapshot of --from %s or before is kept: the earliest possible is --from %s", r.app, c.From.text, rfc(r.extent.FirstFinished))
 	}
+	if first.Seq > r.told {
+		return found, r.early("--from", bound{text: rfc(from)})
+	}
 	last, _, err := r.past.SnapshotAt(ctx, to)
 	if err != nil {
+		return found, err
+	}
+	if found.untold = max(0, last.Seq-r.told); found.untold > 0 {
+		if last, _, err = r.past.SnapshotUpTo(ctx, r.told); err != nil {
+			return found, err
+		}
+	}
+	if found.kept, err = r.past.CountSnapshots(ctx, first.Sweep, last.Sweep); err != nil {
 		return found, err
 	}
 	// Nothing of the ledger is needed, so that it holds back no partition.
 	return replayRange{
 		first: first.Seq + 1, last: last.Seq, needed: last.Seq, at: first.Finished,
 		since: first.Finished, until: last.Finished, sweeps: [2]int64{first.Sweep, last.Sweep},
+		kept: found.kept, untold: found.untold,
 	}, nil
 }

@@ -22,6 +22,7 @@ type replayReport struct {
 	Told     int64      `json:"told"`               // messages
 	Erased   int64      `json:"erased,omitempty"`   // events passed over in this run because they are erased
 	Nameless int64      `json:"nameless,omitempty"` // users passed over in this run because they were erased
+	Untold   int64      `json:"untold,omitempty"`   // events left out because they had not been told live when it was started
 	Started  time.Time  `json:"started_at"`
 	Moved    time.Time  `json:"moved_at"`
 	Ended    *time.Time `json:"ended_at"` // null while it is in progress
@@ -37,7 +38,7 @@ func newReplayReport(app uint32, row ledger.Replay, r replay.Report) replayRepor
 		report.Ended = &row.Ended
 	}
 	if asked, err := readAsked(row); err == nil {
-		report.Choice = asked.String()
+		report.Choice, report.Untold = asked.String(), asked.Untold
 		if !asked.Core {
 			report.Stream = stream.ReplayStreamName(app, row.Name)
 		}
@@ -67,6 +68,9 @@ func (r replayReport) text(w io.Writer) error {
 	}
 	if r.Nameless > 0 {
 		text += fmt.Sprintf("; erased users passed over: %d", r.Nameless)
+	}
+	if r.Untold > 0 {
+		text += fmt.Sprintf("; left out, as they had not been told live when it was started: %d", r.Untold)
 	}
 	if r.Ended != nil {
 		text += "; ended " + rfc(*r.Ended)

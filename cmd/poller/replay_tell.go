@@ -19,7 +19,7 @@ type replayTellCmd struct {
 	replayFlags
 	Name      string   `placeholder:"NAME" help:"What the replay is called: letters, digits, _ and -. It is in its subjects and names its stream; the same name goes on with it."`
 	From      bound    `placeholder:"WHEN" help:"Where it begins: a time such as 2026-11-22T18:43:36Z or 2026-11-22 (UTC), how long ago such as 2h or 7d, or the number of an event, which is included. Without it, the earliest that is kept."`
-	To        bound    `placeholder:"WHEN" help:"Where it ends, in the same forms: before that time, or with that event. Without it, what is the newest when it is first started."`
+	To        bound    `placeholder:"WHEN" help:"Where it ends, in the same forms: before that time, or with that event. Without it, the newest that has been told live when it is first started."`
 	User      []string `sep:"none" placeholder:"USER" help:"Only this user; may be given several times."`
 	UsersFile string   `placeholder:"FILE" help:"Only the users in this file, one a line."`
 	Kind      []string `enum:"online,offline,baseline,removed" placeholder:"KIND" help:"Only events of this kind: online, offline, baseline or removed; may be given several times."`
@@ -44,7 +44,8 @@ in its stream once. Where it ends is fixed when it is first started. With anothe
 replay is in progress, retention leaves it what it needs; one that nobody has gone on with for seven days does not count.
 poller replay list shows them, poller replay drop NAME gives one up.
 
-A beginning that retention has dropped is refused with the earliest possible one. What was erased is passed over.
+A beginning that retention has dropped is refused with the earliest possible one. What was erased is passed over. What
+the daemon is not known to have told live yet is left out, and counted: until then an adoption may drop it.
 
 --with-state begins with messages of the type presence.state.v1 that have no number. --snapshots tells messages of the
 type presence.net.v1: what flipped and flipped back between two kept snapshots is not in them.
@@ -64,7 +65,7 @@ func (c *replayTellCmd) Run(ctx context.Context, g *globals) error {
 	}
 	line := newReplayLine(g.Stderr, c.Name)
 	defer line.end()
-	log := func(cfg config) zerolog.Logger { return newLogger(cfg.Log, line.aside()) }
+	log := func(cfg config) zerolog.Logger { return newQuietLogger(cfg.Log, line.aside()) }
 	return c.with(ctx, g, log, true, func(p replayParts) error { return c.tell(ctx, g, p, choice, users, line) })
 }
 
@@ -92,11 +93,10 @@ func (c *replayTellCmd) check() (replayChoice, []string, error) {
 
 // tell starts the replay or goes on with it.
 func (c *replayTellCmd) tell(ctx context.Context, g *globals, p replayParts, choice replayChoice, users []string, line *replayLine) error {
-	teller, err := c.teller(p)
-	if err != nil {
+	if _, err := c.teller(p, ""); err != nil { // before a row is made
 		return usageError{err}
 	}
-	row, made, err := c.row(ctx, p, choice)
+	row, err := c.row(ctx, p, choice)
 	if err != nil {
 		return err
 	}
@@ -104,6 +104,10 @@ func (c *replayTellCmd) tell(ctx context.Context, g *globals, p replayParts, cho
 		return c.print(g, newReplayReport(p.app, row, replay.Report{Told: row.Told, Seq: row.ToldSeq}))
 	}
 	asked, err := readAsked(row)
+	if err != nil {
+		return err
+	}
+	teller, err := c.teller(p, asked.mark(row))
 	if err != nil {
 		return err
 	}
@@ -120,45 +124,44 @@ func (c *replayTellCmd) tell(ctx context.Context, g *globals, p replayParts, cho
 	r := replay.Replay{
 		App: p.app, Name: c.Name, LedgerLog: asked.Log, First: row.First, Last: row.Last, Since: asked.Since,
 		Ledger:    ledger.Range{Past: past, Choice: chosen, Until: asked.Until},
-		WithState: choice.WithState, At: asked.At, Net: choice.Snapshots, Sweeps: asked.Sweeps, Kinds: chosen.Kinds, Users: numberSet(chosen.Users),
-		Snapshots: past, Names: past, Teller: teller, Book: hold, ToldSeq: row.ToldSeq, Told: row.Told, New: made,
+		WithState: choice.WithState, At: asked.At, Net: choice.Snapshots, Sweeps: asked.Sweeps, Kept: asked.Kept,
+		Kinds: chosen.Kinds, Users: numberSet(chosen.Users),
+		Snapshots: past, Names: past, Teller: teller, Book: hold, ToldSeq: row.ToldSeq, Told: row.Told,
 		Rate: c.Rate, Weather: replayWeather, Log: p.log.With().Str("replay", c.Name).Uint32("app", p.app).Logger(),
 		Progress: func(r replay.Report) { line.tell(row, r) },
 	}
 	report, err := r.Run(ctx)
-	if err != nil && r.New && !errors.Is(err, ledger.ErrReplayTaken) {
-		err = errors.Join(err, c.unmake(ctx, p))
-	} else if left := hold.Leave(context.WithoutCancel(ctx)); err != nil && left != nil {
+	if left := hold.Leave(context.WithoutCancel(ctx)); err != nil && left != nil {
 		p.log.Warn().Err(left).Msg("the replay could not be given out of hand")
 	}
 	line.end()
 	return c.conclude(ctx, g, p, report, err)
 }
 
-// unmake takes back the row of a replay that ended before it was known that its stream is its own: the next run would go
-// on behind what stands in another one.
-func (c *replayTellCmd) unmake(ctx context.Context, p replayParts) error {
-	_, err := p.ledger.DropReplay(context.WithoutCancel(ctx), c.Name)
-	return err
-}
-
 // teller is where it is told.
-func (c *replayTellCmd) teller(p replayParts) (replay.Teller, error) {
+func (c *replayTellCmd) teller(p replayParts, mark string) (replay.Teller, error) {
 	if c.Core {
 		return p.stream.CoreReplay(c.Name)
 	}
-	return p.stream.Replay(c.Name, c.MaxAge.Duration)
+	told, err := p.stream.Replay(c.Name, c.MaxAge.Duration)
+	if err != nil {
+		return nil, err
+	}
+	return told.Marked(mark), nil
 }
 
 func (c *replayTellCmd) conclude(ctx context.Context, g *globals, p replayParts, report replay.Report, err error) error {
-	if err != nil {
-		if asked(ctx, err) == nil {
-			_, err = fmt.Fprintf(g.Stderr, "replay %s: stopped behind %d messages; the same command goes on, poller replay drop %s gives it up\n", c.Name, report.Told, c.Name)
-			return err
-		}
+	stopped := err != nil
+	if err = asked(ctx, err); err != nil {
 		return fmt.Errorf("replay %s of app %d, behind %d messages: %w", c.Name, p.app, report.Told, err)
 	}
-	row, _, err := p.ledger.Replay(ctx, c.Name)
+	if stopped {
+		fmt.Fprintf(g.Stderr, "replay %s: stopped behind %d messages; the same command goes on, poller replay drop %s gives it up\n", c.Name, report.Told, c.Name)
+		if c.Output != "json" {
+			return nil
+		}
+	}
+	row, _, err := p.ledger.Replay(context.WithoutCancel(ctx), c.Name)
 	if err != nil {
 		return err
 	}
@@ -166,55 +169,56 @@ func (c *replayTellCmd) conclude(ctx context.Context, g *globals, p replayParts,
 }
 
 // row returns the row of the replay, which is made, and its range fixed, when it is started first.
-func (c *replayTellCmd) row(ctx context.Context, p replayParts, choice replayChoice) (row ledger.Replay, made bool, err error) {
+func (c *replayTellCmd) row(ctx context.Context, p replayParts, choice replayChoice) (row ledger.Replay, err error) {
 	row, found, err := p.ledger.Replay(ctx, c.Name)
 	if err == nil && !found {
-		if made, err = c.start(ctx, p, choice); err == nil {
+		if err = c.start(ctx, p, choice); err == nil {
 			row, found, err = p.ledger.Replay(ctx, c.Name)
 		}
 	}
 	if err != nil {
-		return row, made, err
+		return row, err
 	}
 	if !found {
-		return row, made, fmt.Errorf("replay %s of app %d: %w", c.Name, p.app, ledger.ErrReplayTaken)
+		return row, fmt.Errorf("replay %s of app %d: %w", c.Name, p.app, ledger.ErrReplayTaken)
 	}
 	asked, err := readAsked(row)
 	if err != nil {
-		return row, made, err
+		return row, err
 	}
 	if !asked.same(choice) {
-		return row, made, usagef("the replay %s was started with another choice: %s; choose another name, or poller replay drop %s",
+		return row, usagef("the replay %s was started with another choice: %s; choose another name, or poller replay drop %s",
 			c.Name, asked.replayChoice, c.Name)
 	}
-	return row, made, nil
+	return row, nil
 }
 
 // start keeps a new replay. The range is looked at once more behind that: from then on retention leaves it what it
 // needs, and before it may have dropped some.
-func (c *replayTellCmd) start(ctx context.Context, p replayParts, choice replayChoice) (made bool, err error) {
+func (c *replayTellCmd) start(ctx context.Context, p replayParts, choice replayChoice) error {
 	find := ranging{past: p.ledger.Past(), ledger: p.ledger, app: p.app}
 	found, err := find.find(ctx, c)
 	if err != nil {
-		return false, err
+		return err
 	}
-	asked := replayAsked{replayChoice: choice, Since: found.since, Until: found.until, At: found.at, Sweeps: found.sweeps}
+	asked := replayAsked{replayChoice: choice, Since: found.since, Until: found.until, At: found.at, Sweeps: found.sweeps,
+		Kept: found.kept, Untold: found.untold}
 	if asked.Log, err = p.ledger.Log(ctx); err != nil {
-		return false, err
+		return err
 	}
 	data, err := json.Marshal(asked)
 	if err != nil {
-		return false, err
+		return err
 	}
-	made, err = p.ledger.StartReplay(ctx, ledger.Replay{Name: c.Name, Asked: data, First: found.first, Last: found.last, ToldSeq: found.needed})
+	made, err := p.ledger.StartReplay(ctx, ledger.Replay{Name: c.Name, Asked: data, First: found.first, Last: found.last, ToldSeq: found.needed})
 	if err != nil || !made {
-		return false, err
+		return err
 	}
 	if _, err = find.find(ctx, c); err != nil {
 		_, dropErr := p.ledger.DropReplay(context.WithoutCancel(ctx), c.Name)
-		return false, errors.Join(err, dropErr)
+		return errors.Join(err, dropErr)
 	}
-	return true, nil
+	return nil
 }
 
 // numberSet is the users by number; nil for everybody.

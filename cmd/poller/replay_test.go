@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -28,6 +29,7 @@ func (w *world) recordDays(each int) {
 			from.Format("20060102"), from.Format(time.RFC3339), from.AddDate(0, 0, 1).Format(time.RFC3339)))
 	}
 	w.exec(`insert into apps (app_id, log, last_seq, last_user_no) values ($1, 'abcdef01', $2, 10)`, worldApp, 3*each)
+	w.exec(`insert into relay_cursors (app_id, told_seq, stream_seq, stream_created, recorded_at) values ($1, $2, $2, $3, $3)`, worldApp, 3*each, replayMonday)
 	w.exec(`insert into user_states (app_id, user_no, user_id, status) select $1, n, 'u.' || n, 'online' from generate_series(1, 10) n`, worldApp)
 	w.exec(`
 		insert into transitions (app_id, seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at, prev_seq,
@@ -111,6 +113,8 @@ func TestReplayCommand(t *testing.T) {
 	}
 	t.Run("dry run", w.inside((*world).replayDry))
 	t.Run("again", w.inside((*world).replayAgain))
+	t.Run("untold", w.inside((*world).replayUntold))
+	t.Run("stopped", w.inside((*world).replayStopped))
 	t.Run("usage", w.inside((*world).replayUsage))
 	t.Run("core", w.inside((*world).replayCore))
 	t.Run("pruned", w.inside((*world).replayPruned))
@@ -212,6 +216,79 @@ func (w *world) replayCore(t *testing.T) {
 	if _, err := w.js.Stream(t.Context(), stream.ReplayStreamName(worldApp, "loud")); err == nil {
 		t.Error("it has a stream")
 	}
+}
+
+// What was never told live may be dropped by an adoption, and its ids go to other events.
+func (w *world) replayUntold(t *testing.T) {
+	dry := func(args ...string) (r dryReport) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(w.replays(0, append([]string{"--dry-run", "-o", "json"}, args...)...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	snapshot := func(sweep, seq int64) {
+		w.exec(`insert into snapshots (app_id, sweep, started, finished, seq, watched, seen, missed_count, transitions, requests, online, known, missed)
+			values ($1, $2, $3, $3, $4, 0, 0, 0, 0, 0, '\x3a30000000000000', '\x3a30000000000000', '{}')`,
+			worldApp, sweep, replayMonday.Add(time.Duration(sweep)*24*time.Hour), seq)
+	}
+	snapshot(1, 30)
+	snapshot(2, 60)
+	snapshot(3, 90)
+	w.exec(`update relay_cursors set told_seq = 70`)
+	for _, c := range []struct {
+		args string
+		want [3]int64 // first, last, untold
+	}{
+		{"", [3]int64{1, 70, 20}}, {"--to 70", [3]int64{1, 70, 0}}, {"--to 2026-03-04T00:30", [3]int64{1, 70, 5}}, {"--to 2026-03-04", [3]int64{1, 60, 0}},
+		{"--from 70", [3]int64{70, 70, 20}}, {"--from 2026-03-04T00:20", [3]int64{71, 70, 20}},
+		{"--snapshots", [3]int64{31, 60, 20}}, {"--snapshots --to 2026-03-04T12:00", [3]int64{31, 60, 0}},
+	} {
+		if r := dry(strings.Fields(c.args)...); [3]int64{r.First, r.Last, r.Untold} != c.want {
+			t.Errorf("%s: events %d to %d, and %d not told yet; want %v", c.args, r.First, r.Last, r.Untold, c.want)
+		}
+	}
+	for _, args := range []string{"--to 71", "--from 71", "--from 2026-03-04T00:30", "--from 2026-03-05 --snapshots", "--from 2026-03-06"} {
+		if out := w.replays(2, append([]string{"--name", "x"}, strings.Fields(args)...)...); !strings.Contains(out, "told live yet, the newest that has is 70") {
+			t.Errorf("%s: %s", args, out)
+		}
+	}
+	if out := w.replays(0, "--name", "told"); !strings.Contains(out, "70 messages told") || !strings.Contains(out, "when it was started: 20;") {
+		t.Errorf("what is told:\n%s", out)
+	}
+	if got := len(w.replayed("told")); got != 70 {
+		t.Errorf("%d events, want 70", got)
+	}
+	w.exec(`delete from relay_cursors`)
+	if r := dry(); r.Total != 0 || r.Untold != 90 {
+		t.Errorf("nothing is told: %d events, and %d are not told yet; want 0 and 90", r.Total, r.Untold)
+	}
+	w.exec(`insert into relay_cursors (app_id, told_seq, stream_seq, stream_created, recorded_at) values ($1, 90, 90, $2, $2)`, worldApp, replayMonday)
+	w.exec(`delete from snapshots`)
+}
+
+// Who asks for JSON gets it of a replay that is stopped, too.
+func (w *world) replayStopped(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var stdout, stderr bytes.Buffer
+	code := make(chan int)
+	go func() {
+		code <- execute(ctx, []string{"replay", "--name", "stopped", "--rate", "0.1", "-o", "json"}, w.env, &stdout, &stderr)
+	}()
+	w.until("a message is told", func() bool {
+		s, err := w.js.Stream(t.Context(), stream.ReplayStreamName(worldApp, "stopped"))
+		return err == nil && s.CachedInfo().State.LastSeq > 0
+	})
+	stop()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d, want 0\n%s", got, stderr.String())
+	}
+	var r replayReport
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil || r.Name != "stopped" || r.Told != 1 || r.Ended != nil || r.Holder != "" || !strings.Contains(stdout.String(), `"ended_at": null`) {
+		t.Errorf("it prints %q: %v", stdout.String(), err)
+	}
+	w.replays(0, "drop", "stopped")
 }
 
 // What retention has dropped is refused, and never left out without a word.

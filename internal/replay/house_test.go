@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -119,20 +120,24 @@ type choice struct {
 // start makes the row where there is none, takes the replay, and returns it.
 func (h *house) start(c choice) *replay.Replay {
 	h.t.Helper()
-	made, err := h.book.StartReplay(h.t.Context(), ledger.Replay{Name: c.name, Asked: []byte(`{}`), First: c.first, Last: c.last, ToldSeq: c.first - 1})
+	past := h.book.Past()
+	kept, err := past.CountSnapshots(h.t.Context(), c.sweeps[0], c.sweeps[1])
+	h.must(err)
+	_, err = h.book.StartReplay(h.t.Context(), ledger.Replay{Name: c.name, Asked: fmt.Appendf(nil, "%d", kept), First: c.first, Last: c.last, ToldSeq: c.first - 1})
 	h.must(err)
 	row, _, err := h.book.Replay(h.t.Context(), c.name)
 	h.must(err)
 	h.holds++
 	hold, err := h.book.HoldReplay(h.t.Context(), c.name, row.Holder, fmt.Sprintf("hold %d", h.holds))
 	h.must(err)
-	past := h.book.Past()
+	h.must(json.Unmarshal(row.Asked, &kept)) // when it was started
 	r := &replay.Replay{
 		App: app, Name: c.name, LedgerLog: log, First: row.First, Last: row.Last, Ledger: ledger.Range{Past: past, Choice: c.Choice},
-		Snapshots: past, Names: past, Kinds: c.Kinds, Book: hold, ToldSeq: row.ToldSeq, Told: row.Told, New: made,
+		Snapshots: past, Names: past, Kinds: c.Kinds, Book: hold, ToldSeq: row.ToldSeq, Told: row.Told,
 		Weather: func(err error) bool { return errors.Is(err, stream.ErrSurprise) }, Log: zerolog.Nop(),
 	}
 	r.WithState, r.At, r.Net, r.Sweeps = c.state, monday, c.sweeps[1] > 0, c.sweeps
+	r.Kept = kept
 	if c.Users != nil {
 		r.Users = map[uint32]bool{}
 	}
@@ -142,7 +147,9 @@ func (h *house) start(c choice) *replay.Replay {
 	if c.core {
 		r.Teller, err = h.stream.CoreReplay(c.name)
 	} else {
-		r.Teller, err = h.stream.Replay(c.name, time.Hour)
+		told, err := h.stream.Replay(c.name, time.Hour)
+		h.must(err)
+		r.Teller = told.Marked(row.Started.String())
 	}
 	h.must(err)
 	return r

@@ -72,8 +72,6 @@ func (r *Replay) stand(ctx context.Context) (at place, skip int64, err error) {
 		r.report.Told = end.Told
 	}
 	switch {
-	case r.New && end.Told > 0:
-		return place{}, 0, ErrStands
 	case end.Last.Position > 0:
 		at, err = placeOf(&end.Last)
 	case r.report.Told == 0:
@@ -83,7 +81,6 @@ func (r *Replay) stand(ctx context.Context) (at place, skip int64, err error) {
 	default:
 		at, skip = r.beginning(), r.report.Told
 	}
-	r.New = false
 	if at.part == events {
 		r.report.Seq = at.seq
 	}
@@ -94,10 +91,18 @@ func (r *Replay) stand(ctx context.Context) (at place, skip int64, err error) {
 }
 
 // countable returns an error where the messages that were told cannot be counted
-// again.
+// again: without somebody who was erased, or without a snapshot in the middle, they
+// would be others.
 func (r *Replay) countable(ctx context.Context) error {
 	erased, err := r.Book.Erased(ctx)
 	if err == nil && erased {
+		err = ErrCannotCount
+	}
+	if err != nil || !r.Net {
+		return err
+	}
+	kept, err := r.Snapshots.CountSnapshots(ctx, r.Sweeps[0], r.Sweeps[1])
+	if err == nil && kept != r.Kept {
 		err = ErrCannotCount
 	}
 	return err

@@ -58,11 +58,13 @@ type Replay struct {
 	// WithState begins with the state behind the event First - 1, true At that time.
 	// Net tells net changes in place of events, from snapshot to snapshot: Sweeps are
 	// the first and the last, and the state is that of the first. For both Snapshots
-	// and Names are needed.
+	// and Names are needed. Kept is how many snapshots were kept from the first to the
+	// last when the replay was started.
 	WithState bool
 	At        time.Time
 	Net       bool
 	Sweeps    [2]int64
+	Kept      int64
 	Users     map[uint32]bool // whose state and net changes; nil for everybody
 	Kinds     []presence.Kind // of net changes; empty for all
 	Snapshots Snapshots
@@ -70,9 +72,8 @@ type Replay struct {
 
 	Teller Teller
 	Book   Book
-	// ToldSeq and Told are what the row says; New, that it has just been made.
+	// ToldSeq and Told are what the row says.
 	ToldSeq, Told int64
-	New           bool
 
 	// Rate is how many messages a second are told, evenly paced; 0: as many as can be.
 	Rate float64
@@ -88,11 +89,8 @@ type Replay struct {
 	pace     pace
 }
 
-// ErrStands says that there is a stream of that name of another time.
-var ErrStands = errors.New("its stream stands already, and is of a replay that is not known any more")
-
 // ErrCannotCount says that nothing says any more how far the replay was.
-var ErrCannotCount = errors.New("its stream has lost its messages, and users were erased since it was started: how far it was cannot be told any more; " +
+var ErrCannotCount = errors.New("its stream has lost its messages, and since it was started users were erased, or snapshots dropped: how far it was cannot be told any more; " +
 	"drop it, and start it again")
 
 // errErased says that somebody was erased since the pages were read that are still

@@ -14,6 +14,8 @@ type Snapshots interface {
 	SnapshotUpTo(ctx context.Context, seq int64) (s presence.Snapshot, found bool, err error)
 	// SnapshotBehind returns the oldest one of a later sweep.
 	SnapshotBehind(ctx context.Context, sweep int64) (s presence.Snapshot, found bool, err error)
+	// CountSnapshots counts those from one sweep to another, both included.
+	CountSnapshots(ctx context.Context, first, last int64) (n int64, err error)
 	// Events yields the events behind the cursor up to last, whole and in order.
 	Events(ctx context.Context, behind presence.Cursor, last int64, yield func([]presence.Event) error) error
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,15 @@ type Replay struct {
 	stream *Stream
 	name   string
 	maxAge time.Duration
+	mark   string
 }
+
+// ErrStands says that there is a stream of that name, and that it was not made for
+// this replay.
+var ErrStands = errors.New("it stands already, and is not of this replay")
+
+// markKey is where a replay's stream says in its metadata for which it was made.
+const markKey = "presence-replay"
 
 // ReplayStreamName returns the name of the stream of a replay.
 func ReplayStreamName(appID uint32, name string) string {
@@ -42,12 +51,24 @@ func (s *Stream) Replay(name string, maxAge time.Duration) (*Replay, error) {
 // Name returns the name of the JetStream stream.
 func (r *Replay) Name() string { return ReplayStreamName(r.stream.cfg.AppID, r.name) }
 
+// Marked returns the same stream, made for one replay alone: mark is unlike that of
+// every other one, also of the same name.
+func (r *Replay) Marked(mark string) *Replay {
+	marked := *r
+	marked.mark = mark
+	return &marked
+}
+
 // Ensure makes the stream where it is missing and compares what stands with what
-// is needed, as [Stream.Ensure] does.
+// is needed, as [Stream.Ensure] does. A stream with another mark is [ErrStands].
 func (r *Replay) Ensure(ctx context.Context) (warnings []string, err error) {
 	want := r.want()
-	broken, warnings, err := r.stream.ensure(ctx, &want, true, eventAspects(&want),
-		fmt.Sprintf("poller replay drop %s, and start it again", r.name))
+	mark := aspect{field: "metadata." + markKey, read: func(c *config) string { return c.Metadata[markKey] }, breaks: "it is not of this replay"}
+	mend := fmt.Sprintf("poller replay drop %s, and start it again", r.name)
+	broken, warnings, err := r.stream.ensure(ctx, &want, true, append(eventAspects(&want), mark), mend)
+	if slices.ContainsFunc(broken, func(d Difference) bool { return d.Field == mark.field }) {
+		err = fmt.Errorf("%w; mend: %s", ErrStands, mend)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
 	}
@@ -63,6 +84,10 @@ func (r *Replay) want() jetstream.StreamConfig {
 	if r.maxAge > 0 {
 		window = min(window, r.maxAge)
 	}
+	var metadata map[string]string
+	if r.mark != "" {
+		metadata = map[string]string{markKey: r.mark}
+	}
 	cfg := r.stream.cfg
 	return jetstream.StreamConfig{
 		Name:        r.Name(),
@@ -75,6 +100,7 @@ func (r *Replay) want() jetstream.StreamConfig {
 		Duplicates:  window,
 		Replicas:    cfg.Replicas,
 		AllowDirect: true,
+		Metadata:    metadata,
 	}
 }
 

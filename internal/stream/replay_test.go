@@ -121,6 +121,26 @@ func TestAReplayStreamThatStands(t *testing.T) {
 			t.Errorf("%s: no mend in %v", c.name, err)
 		}
 	}
+	for mark, stands := range map[string]bool{"mine": false, "another": true, "": true} {
+		r, err := b.s.Replay("marked-"+mark, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := r.Marked(mark).want()
+		if mark == "mine" {
+			cfg.Metadata["_nats.note"] = "the server's own"
+		}
+		if _, err := b.js.CreateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		warnings, err := r.Marked("mine").Ensure(t.Context())
+		if errors.Is(err, ErrStands) != stands || (err != nil) != stands || len(warnings) > 0 {
+			t.Errorf("a stream with the mark %q: %q, %v", mark, warnings, err)
+		}
+		if stands && !strings.Contains(err.Error(), "poller replay drop marked-"+mark) {
+			t.Errorf("no mend in %v", err)
+		}
+	}
 	for _, c := range []struct {
 		name string
 		age  time.Duration
