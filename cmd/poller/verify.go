@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zim-presence/poller/internal/audit"
+	"github.com/zim-presence/poller/internal/ledger"
 )
 
 // bucketPatience is how long the bucket may take to hold what the stream had: the server takes seconds after a restart,
@@ -61,11 +62,8 @@ up, and tries again some minutes later.`
 
 // Run looks at everything and prints what it found. What it found is an error, of one line.
 func (c *verifyCmd) Run(ctx context.Context, g *globals) (err error) {
-	if c.From.seq > 0 && c.To.seq > 0 && c.From.seq > c.To.seq {
-		return usagef("--from %d lies behind --to %d", c.From.seq, c.To.seq)
-	}
-	if !c.From.at.IsZero() && !c.To.at.IsZero() && !c.From.at.Before(c.To.at) {
-		return usagef("--from %s does not lie before --to %s", rfc(c.From.at), rfc(c.To.at))
+	if err := c.check(time.Now()); err != nil {
+		return err
 	}
 	cfg, err := g.load(needDatabase | needNATS)
 	if err != nil {
@@ -81,11 +79,16 @@ func (c *verifyCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, db.Close)
+	defer g.attend(&err, db.vacant)()
+	if err := c.there(ctx, ledger.New(db.Pool, app, log)); err != nil {
+		return err
+	}
 	nats, err := openNATS(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, nats.Close)
+	defer g.attend(&err, nats.vacant)()
 	if err := nats.reach(ctx); err != nil {
 		return err
 	}
@@ -98,7 +101,7 @@ func (c *verifyCmd) Run(ctx context.Context, g *globals) (err error) {
 		DB: db.Pool, JS: js, App: app, Live: true, Patience: bucketPatience,
 		Range: audit.Range{First: c.From.seq, Last: c.To.seq, Since: c.From.at, Until: c.To.at},
 	}.Run(ctx)
-	report := newVerifyReport(found, time.Since(began))
+	report := newVerifyReport(found, time.Since(began), !c.To.given())
 	if err != nil {
 		report.Sound = false
 		err = fmt.Errorf("not looked at to the end: %w", err)

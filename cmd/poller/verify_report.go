@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,10 +18,12 @@ type verifyReport struct {
 	First     int64 `json:"first"` // event
 	Last      int64 `json:"last"`
 	Events    int   `json:"events"` // in the ledger
-	Users     int   `json:"users"`
+	Users     int   `json:"users"`  // who have a state, or an event there
 	Snapshots int   `json:"snapshots"`
 	Messages  int   `json:"messages"` // of these events in the stream
 	Entries   int   `json:"entries"`  // in the bucket
+	// StateAndBucket is whether these were looked at: not with --to.
+	StateAndBucket bool `json:"state_and_bucket"`
 	// What is no damage.
 	Untold   int   `json:"untold"`   // events that the stream does not have yet
 	Pruned   int64 `json:"pruned"`   // the newest event that retention has dropped
@@ -41,11 +44,11 @@ type verifyFinding struct {
 	Text  string `json:"text"`
 }
 
-func newVerifyReport(a *audit.Report, took time.Duration) *verifyReport {
+func newVerifyReport(a *audit.Report, took time.Duration, toTheEnd bool) *verifyReport {
 	r := &verifyReport{
 		AppID: a.App, Sound: a.Sound(), First: a.First, Last: a.Last, Events: a.Events, Users: a.Users, Snapshots: a.Snapshots,
 		Messages: a.Messages, Entries: a.Entries, Untold: a.Untold, Pruned: a.Pruned, Accepted: a.Accepted, Erased: a.Erased,
-		Standing: a.Standing, Awaited: a.Awaited, Seconds: took.Seconds(), Found: []verifyFinding{},
+		Standing: a.Standing, Awaited: a.Awaited, Seconds: took.Seconds(), StateAndBucket: toTheEnd, Found: []verifyFinding{},
 	}
 	for _, kind := range audit.Kinds() {
 		if first, found := a.FirstOf(kind); found {
@@ -77,14 +80,7 @@ func (c *verifyCmd) print(g *globals, r *verifyReport) error {
 
 func (r *verifyReport) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "app %d: ", r.AppID)
-	if r.Last < r.First {
-		b.WriteString("no events")
-	} else {
-		fmt.Fprintf(&b, "events %d to %d", r.First, r.Last)
-	}
-	fmt.Fprintf(&b, "; looked at %d rows of the ledger, %d users, %d snapshots, %d messages of the stream and %d entries of the bucket in %.1f s\n",
-		r.Events, r.Users, r.Snapshots, r.Messages, r.Entries, r.Seconds)
+	r.lookedAt(&b)
 	for _, note := range []struct {
 		n    int64
 		text string
@@ -100,13 +96,38 @@ func (r *verifyReport) text() string {
 			fmt.Fprintf(&b, note.text+"\n", note.n)
 		}
 	}
-	if r.Sound {
+	switch {
+	case r.Sound && r.Last < r.First && !r.StateAndBucket:
+		b.WriteString("nothing is there to be looked at\n")
+	case r.Sound:
 		b.WriteString("all agree\n")
 	}
 	if len(r.Found) > 0 {
 		r.table(&b)
 	}
 	return b.String()
+}
+
+// lookedAt says what was.
+func (r *verifyReport) lookedAt(b *strings.Builder) {
+	fmt.Fprintf(b, "app %d: ", r.AppID)
+	if r.Last < r.First {
+		b.WriteString("no events")
+	} else {
+		fmt.Fprintf(b, "events %d to %d", r.First, r.Last)
+	}
+	rows, snapshots, messages := plural(int64(r.Events), "row"), plural(int64(r.Snapshots), "snapshot"), plural(int64(r.Messages), "message")
+	if r.StateAndBucket {
+		entries := strconv.Itoa(r.Entries) + " entries"
+		if r.Entries == 1 {
+			entries = "1 entry"
+		}
+		fmt.Fprintf(b, "; looked at %s of the ledger, %s, %s, %s of the stream and %s of the bucket in %.1f s\n",
+			rows, plural(int64(r.Users), "user"), snapshots, messages, entries, r.Seconds)
+		return
+	}
+	fmt.Fprintf(b, "; looked at %s of the ledger, %s and %s of the stream in %.1f s\nstate and bucket: not looked at (--to)\n",
+		rows, snapshots, messages, r.Seconds)
 }
 
 // table shows the first finding of each kind, the text of one line a line.

@@ -48,17 +48,26 @@ func TestVerify(t *testing.T) {
 	if len(r.Found) != 2 || r.Found[0].Kind != "ledger" || r.Found[0].Key != "20" || r.Found[1].Kind != "state" || r.Found[1].Key != keys(users)[0] {
 		t.Errorf("after the damage: %+v", r)
 	}
-	if r := w.verify(0, "--from", "21", "--to", "100"); r.Last != 100 {
+	if r := w.verify(0, "--from", "21", "--to", "100"); r.Last != 100 || r.StateAndBucket {
 		t.Errorf("behind the damage: %+v", r)
 	}
-	if r := w.verify(0, "--to", time.Now().Add(-time.Hour).Format(time.RFC3339)); r.Events != 0 {
+	if out, code := w.run("verify", "--from", "21", "--to", "100"); code != 0 || !strings.Contains(out, " and 80 messages of the stream in ") ||
+		!strings.HasSuffix(out, "\nstate and bucket: not looked at (--to)\nall agree\n") {
+		t.Errorf("behind the damage: exit code %d, %s", code, out)
+	}
+	before := time.Now().Add(-time.Hour).Format(time.RFC3339)
+	if out, code := w.run("verify", "--to", before); code != 0 || strings.Contains(out, "all agree") || !strings.HasSuffix(out, "\nnothing is there to be looked at\n") {
+		t.Errorf("before everything: exit code %d, %s", code, out)
+	}
+	if r := w.verify(0, "--to", before); r.Events != 0 {
 		t.Errorf("before everything: %+v", r)
 	}
 	p := w.start("verify")
 	if code := p.ended(); code != 1 || !strings.Contains(p.said(), "app 4000000001 is damaged: ledger, state") || !strings.Contains(p.out.String(), "the ledger does not have event 20") {
 		t.Errorf("poller verify: exit code %d, %s, %s", code, p.out.String(), p.said())
 	}
-	for _, args := range [][]string{{"--from", "0"}, {"--from", "yesterday"}, {"--from", "5", "--to", "4"}, {"--app", "7"}} {
+	for _, args := range [][]string{{"--from", "0"}, {"--from", "yesterday"}, {"--from", "5", "--to", "4"}, {"--app", "7"},
+		{"--from", "5000000"}, {"--to", "1000000"}, {"--from", "2999-01-01"}, {"--to", "2999-01-01"}} {
 		if _, code := w.run(append([]string{"verify"}, args...)...); code != exitUsage {
 			t.Errorf("poller verify %v: exit code %d, want %d", args, code, exitUsage)
 		}

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -110,19 +109,29 @@ func (w *witness) stand(m jetstream.Msg, seq int64) {
 	}
 }
 
-// altered tells both sides.
+// altered says where a message is not what its row says. Of a tombstone no more than the id is known.
 func (w *witness) altered(ctx context.Context, seq int64, m jetstream.Msg) error {
-	want := "no such row"
-	if row, err := w.row(ctx, seq); err == nil {
-		data, err := row.Data()
-		if err != nil {
-			return err
-		}
-		want = fmt.Sprintf("%s %s %s", row.ID(), row.Subject(), data)
+	key := strconv.FormatInt(seq, 10)
+	row, err := w.row(ctx, seq)
+	if err != nil {
+		w.report.add(Altered, key, "event %d is not that of the ledger, whose row cannot be read any more: %v", seq, err)
+		return nil
+	}
+	data, err := row.Data()
+	if err != nil {
+		return err
 	}
 	header := m.Headers()
-	w.report.add(Altered, strconv.FormatInt(seq, 10), "event %d differs:\nstream %s %s %s %s\nledger %s", seq,
-		header.Get(presence.HeaderID), m.Subject(), header.Get(presence.HeaderType), m.Data(), want)
+	stream := published{header.Get(presence.HeaderID), m.Subject(), header.Get(presence.HeaderType), m.Data()}
+	ledger := published{row.ID(), row.Subject(), presence.ContentType, data}
+	if row.Kind == presence.KindErased {
+		stream, ledger = published{id: stream.id}, published{id: ledger.id}
+	}
+	where := difference(stream, ledger)
+	if where == "" {
+		where = "what the row was before it was erased"
+	}
+	w.report.add(Altered, key, "event %d is not that of the ledger: %s", seq, where)
 	return nil
 }
 
