@@ -12,12 +12,21 @@ import (
 	"github.com/zim-presence/poller/presence/follow"
 )
 
-// until lasts through the numbers 1 to last.
+// upward are the numbers from first to last.
 func upward(first, last int64) (numbers []int64) {
 	for ; first <= last; first++ {
 		numbers = append(numbers, first)
 	}
 	return numbers
+}
+
+// hasDurable waits until there is such a consumer: the state was told then.
+func (r *rig) hasDurable(name string) {
+	r.t.Helper()
+	r.eventually("the consumer "+name, func() bool {
+		_, err := r.js.Consumer(r.t.Context(), "PRESENCE_1234567890", name)
+		return err == nil
+	})
 }
 
 // The state is told once; behind it each start goes on where the last one ended.
@@ -143,7 +152,7 @@ func TestDurableBeginsAgain(t *testing.T) {
 	r.told(r.some(20, 5)...)
 	r.settled()
 	first := r.program(follow.Config{Durable: "billing"})
-	first.upTo(20)
+	r.hasDurable("billing")
 	_ = first.stop()
 	r.told(r.some(20, 5)...)
 	r.erase(false, 25)
@@ -173,5 +182,33 @@ func TestDurableBeginsAgain(t *testing.T) {
 	}
 	if got := fourth.numbers(); !slices.Equal(got, []int64{61}) {
 		t.Errorf("told %v, want 61", got)
+	}
+}
+
+// What the server still holds for a durable follower that has begun again is passed
+// over, whatever log it is of.
+func TestDurableBeginsAgainBehindAnotherLog(t *testing.T) {
+	r := newRig(t)
+	r.told(r.flip("alice"), r.flip("bob"))
+	r.settled()
+	first := r.program(follow.Config{Durable: "billing"})
+	r.hasDurable("billing")
+	_ = first.stop()
+	r.log = "00000002"
+	r.told(r.flip("alice"), r.flip("bob"), r.flip("alice"))
+	r.erase(false, 3)
+	r.log = "00000003"
+	r.told(r.flip("alice"), r.flip("bob"))
+	r.settled()
+	p := r.program(follow.Config{Durable: "billing", OnGap: follow.BeginAgain})
+	p.upTo(7)
+	r.told(r.flip("alice"))
+	p.reaches(r)
+	r.eventually("all is acknowledged", func() bool {
+		consumer, err := r.js.Consumer(t.Context(), "PRESENCE_1234567890", "billing")
+		return err == nil && consumer.CachedInfo().AckFloor.Stream == 8
+	})
+	if got := p.follower.Stats(); got.Resets != 1 || got.Known == 0 {
+		t.Errorf("%+v, want one reset, and what was passed over", got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +47,7 @@ func (f *Follower) readErased(ctx context.Context) error {
 		} else if info.State.LastSeq <= f.erased.pos {
 			return nil
 		}
-		err = f.readWords(ctx)
+		err = f.readWords(ctx, stream.CachedInfo().State.LastSeq)
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -62,15 +61,16 @@ func (f *Follower) readErased(ctx context.Context) error {
 	return nil
 }
 
-func (f *Follower) readWords(ctx context.Context) error {
-	r, err := f.open(ctx, f.words(), once(f.erased.pos+1, []string{presence.ControlSubject(f.cfg.App, presence.ErasedWord)}))
-	if err != nil {
-		return err
-	}
-	defer r.close()
+// readWords reads the whole stream, other words too: what is not read of it proves
+// that a replica is behind.
+func (f *Follower) readWords(ctx context.Context, last uint64) error {
 	var told []presence.SeqRange
-	err = r.toEnd(ctx, math.MaxUint64, func(m *message) error {
+	sure := func() error { return nil }
+	met, err := f.readAll(ctx, f.words(), f.erased.pos+1, last, nil, "", sure, func(m *message) error {
 		f.erased.pos = m.pos
+		if m.raw.Subject() != presence.ControlSubject(f.cfg.App, presence.ErasedWord) {
+			return nil
+		}
 		word, err := presence.ParseErased(m.raw.Data())
 		if err != nil || word.AppID != f.cfg.App {
 			f.log.Warn("passed over a message that does not tell what was erased", "message", m.pos, "err", err)
@@ -79,6 +79,9 @@ func (f *Follower) readWords(ctx context.Context) error {
 		told = append(told, word.Seqs...)
 		return nil
 	})
+	if err == nil && !met {
+		err = f.gone(ctx, f.words(), last)
+	}
 	if f.cfg.TellErased {
 		f.erased.untold = slices.Concat(f.erased.untold, told)
 	}

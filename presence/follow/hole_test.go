@@ -209,6 +209,30 @@ func TestTheLogChanges(t *testing.T) {
 	again.reaches(r)
 }
 
+// The same, where the follower has met the new stream while that was empty.
+func TestTheNumberingBeginsAnew(t *testing.T) {
+	r := newRig(t)
+	r.told(r.some(20, 3)...)
+	r.settled()
+	p := r.program(follow.Config{})
+	p.upTo(20)
+	for _, name := range []string{"KV_presence_1234567890", "PRESENCE_1234567890"} {
+		if err := r.js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.startOver("00000002")
+	r.ensure()
+	r.eventually("the follower waits for the first event", func() bool {
+		s, err := r.js.Stream(t.Context(), "PRESENCE_1234567890")
+		return err == nil && s.CachedInfo().State.Consumers > 0
+	})
+	r.told(r.some(1, 3)...)
+	if anew := wantEnd[*follow.AnewError](p); anew.Seq != 20 || anew.NewSeq != 1 {
+		t.Errorf("%v", anew)
+	}
+}
+
 // startOver is another ledger.
 func (r *rig) startOver(log string) {
 	r.mu.Lock()

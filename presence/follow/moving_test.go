@@ -30,3 +30,25 @@ func TestRemovedWhileTheStateIsRead(t *testing.T) {
 		}
 	}
 }
+
+// The same, when the connection breaks just then and the reading goes on where it
+// was: what it begins with is then newer than the removal.
+func TestRemovedWhileTheReadingIsCut(t *testing.T) {
+	r := newRig(t)
+	r.told(r.change("alice", presence.Online), r.change("bob", presence.Online))
+	r.settled()
+	removed := false
+	p := start(t, r.connect(), follow.Config{App: app}, func(i follow.Item) error {
+		if i.What == follow.State && i.Event.User.ID == "alice" && !removed {
+			removed = true
+			r.told(r.change("alice", presence.Unknown))
+			r.settled()
+			r.server.Restart()
+		}
+		return nil
+	})
+	p.reaches(r)
+	if got := p.follower.Stats(); got.Resets != 1 || got.Outages == 0 {
+		t.Errorf("%+v, want an outage and no reset", got)
+	}
+}

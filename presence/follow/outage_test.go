@@ -1,9 +1,11 @@
 package follow_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,17 +24,7 @@ func TestCuts(t *testing.T) {
 	r.told(r.some(50, 10)...)
 	r.settled()
 	proxy := localtest.NewProxy(t, "tcp", r.server.URL()[len("nats://"):])
-	closed := make(chan struct{})
-	nc, err := nats.Connect("nats://"+proxy.Addr(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
-		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close(); <-closed })
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := r.through(proxy)
 	plain, durable := start(t, js, follow.Config{App: app}, nil), start(t, js, follow.Config{App: app, Durable: "d"}, nil)
 	plain.upTo(50)
 	durable.upTo(50)
@@ -113,4 +105,49 @@ func TestTheEndIsPrompt(t *testing.T) {
 	if err := q.wait(); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("the connection is closed: the run ended: %v", err)
 	}
+}
+
+// The event stream is made anew between the look for the place in it and the making
+// of the consumer, which would wait for a message that is long told.
+func TestTheStreamIsReplacedMeanwhile(t *testing.T) {
+	r := newRig(t)
+	r.told(r.some(50, 10)...)
+	r.settled()
+	proxy := localtest.NewProxy(t, "tcp", r.server.URL()[len("nats://"):])
+	next := r.some(5, 10)
+	var once sync.Once
+	proxy.SetHook(func(_ int, d localtest.Direction, data []byte) localtest.Verdict {
+		if d == localtest.ToServer && bytes.Contains(data, []byte("CONSUMER.CREATE.PRESENCE_1234567890")) {
+			once.Do(func() {
+				if err := r.js.DeleteStream(context.Background(), "PRESENCE_1234567890"); err != nil {
+					t.Error(err)
+				}
+				r.ensure()
+				r.told(next...)
+			})
+		}
+		return localtest.Pass
+	})
+	p := start(t, r.through(proxy), follow.Config{App: app, After: 50}, nil)
+	p.upTo(55)
+	if got := p.numbers(); !slices.Equal(got, upward(51, 55)) {
+		t.Errorf("told %v, want 51 to 55", got)
+	}
+}
+
+// through is a connection through a proxy.
+func (r *rig) through(proxy *localtest.Proxy) jetstream.JetStream {
+	r.t.Helper()
+	closed := make(chan struct{})
+	nc, err := nats.Connect("nats://"+proxy.Addr(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { nc.Close(); <-closed })
+	js, err := jetstream.New(nc)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return js
 }

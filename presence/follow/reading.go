@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -167,15 +168,22 @@ func (r *reading) toEnd(ctx context.Context, last uint64, take func(*message) er
 	}
 }
 
-// readAll reads a stream from one message up to another, or to the end where that
-// is gone. A message that says that none is behind it may say so a moment too early:
-// then a new consumer, which begins with an exact count, reads on. What is behind
-// last it need not wait for, so that a busy stream has an end.
-func (f *Follower) readAll(ctx context.Context, stream string, start, last uint64, filters []string, sure func() error, take func(*message) error) error {
+// errReplica says that a consumer runs on a replica that does not have all yet.
+var errReplica = errors.New("a replica is behind")
+
+// readAll reads a stream from one message up to another, and tells whether it has
+// met that one or a later one. If not, it is gone, or a replica is behind. mark is the
+// subject of that one: it is read along where others are filtered out, and proves that
+// the replica which reads has come so far. A consumer runs on any of them, and says
+// that nothing is left when that has nothing left.
+func (f *Follower) readAll(ctx context.Context, stream string, start, last uint64, filters []string, mark string, sure func() error, take func(*message) error) (met bool, err error) {
+	if filters != nil && mark != "" && !slices.Contains(filters, mark) {
+		filters = append(slices.Clone(filters), mark)
+	}
 	for start <= last {
 		r, err := f.open(ctx, stream, once(start, filters))
 		if err != nil {
-			return err
+			return false, err
 		}
 		if err = sure(); err == nil {
 			err = r.toEnd(ctx, last, func(m *message) error {
@@ -184,14 +192,30 @@ func (f *Follower) readAll(ctx context.Context, stream string, start, last uint6
 			})
 		}
 		r.close()
-		if err != nil || r.pending == 0 {
-			return err
-		}
-		if r.beyond {
-			return nil
+		if err != nil || r.beyond || r.pending == 0 {
+			return r.beyond || start > last, err
 		}
 	}
-	return nil
+	return true, nil
+}
+
+// gone makes sure that a message is there no more: else it was not read. It is not
+// for the bucket, of which nearly all messages are gone, and all would be listed.
+func (f *Follower) gone(ctx context.Context, stream string, pos uint64) error {
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s, err := f.js.Stream(asking, stream)
+	if err != nil {
+		return err
+	}
+	info, err := s.Info(asking, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return err
+	}
+	if st := info.State; pos < st.FirstSeq || pos > st.LastSeq || slices.Contains(st.Deleted, pos) {
+		return nil
+	}
+	return errReplica
 }
 
 // drained asks the server whether all that there is has been returned by next.

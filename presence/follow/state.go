@@ -63,6 +63,8 @@ func (f *Follower) state(ctx context.Context, each telling) error {
 		if errors.Is(err, errMoved) {
 			f.log.Debug("the state begins again", "err", err)
 			err = f.reset(each, true)
+		} else if errors.Is(err, errReplica) {
+			err = nil // a little later it reads on
 		} else if err == nil {
 			var p place
 			var joins bool
@@ -127,7 +129,15 @@ func (f *Follower) readBucket(ctx context.Context, each telling, s *standing) er
 	s.chain.seq, s.chain.log = newest.event.Seq, newest.event.Log
 	sure := func() error { return nil }
 	take := func(m *message) error { return f.stand(each, s, m) }
-	return f.readAll(ctx, f.bucket(), s.pos+1, newest.pos, f.keys(), sure, take)
+	mark := ""
+	if newest.raw != nil {
+		mark = newest.raw.Subject()
+	}
+	met, err := f.readAll(ctx, f.bucket(), s.pos+1, newest.pos, f.keys(), mark, sure, take)
+	if err == nil && !met {
+		err = errReplica // or its user has changed: the bucket has another end then
+	}
+	return err
 }
 
 // keys are the bucket's subjects of the users whom the server picks out.
@@ -242,38 +252,42 @@ func (f *Follower) newestFrom(ctx context.Context, start uint64) (last message, 
 // bucketNewest returns the number of the last event that the bucket holds; 0 where
 // there is none.
 func (f *Follower) bucketNewest(ctx context.Context) (int64, error) {
+	m, err := f.bucketEnd(ctx)
+	return m.event.Seq, err
+}
+
+// bucketEnd is the message of it.
+func (f *Follower) bucketEnd(ctx context.Context) (message, error) {
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	stream, err := f.js.Stream(asking, f.bucket())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, nil
+		return message{}, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", f.bucket(), err)
+		return message{}, fmt.Errorf("read %s: %w", f.bucket(), err)
 	}
-	newest, err := f.newest(ctx, stream.CachedInfo().State.LastSeq)
-	return newest.event.Seq, err
+	return f.newest(ctx, stream.CachedInfo().State.LastSeq)
 }
 
 // untouched tells whether a hole at the beginning of the stream has no event of the
 // users who are read, as far as the bucket shows: each one's last event is from
 // before it, or follows one from before it.
 func (f *Follower) untouched(ctx context.Context, hole presence.SeqRange) (bool, error) {
-	newest, err := f.bucketNewest(ctx)
-	if err != nil || newest < hole.Last {
+	newest, err := f.bucketEnd(ctx)
+	if err != nil || newest.event.Seq < hole.Last {
 		return false, err
 	}
-	r, err := f.open(ctx, f.bucket(), once(1, f.keys()))
-	if err != nil {
-		return false, err
-	}
-	defer r.close()
 	shown := map[string]bool{}
-	err = r.toEnd(ctx, math.MaxUint64, func(m *message) error {
+	sure := func() error { return nil }
+	met, err := f.readAll(ctx, f.bucket(), 1, newest.pos, f.keys(), newest.raw.Subject(), sure, func(m *message) error {
 		e := &m.event
 		shown[e.User.ID] = !m.foreign && (e.Seq < hole.First || e.Seq > hole.Last && e.PrevSeq < hole.First)
 		return nil
 	})
+	if err == nil && !met {
+		err = errReplica
+	}
 	for id := range f.users {
 		if !shown[id] {
 			return false, err
