@@ -45,6 +45,7 @@ func (c *adoptCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, db.Close)
+	defer g.attend(&err, db.vacant)()
 	if err := db.reach(ctx); err != nil {
 		return err
 	}
@@ -53,6 +54,7 @@ func (c *adoptCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, nats.Close)
+	defer g.attend(&err, nats.vacant)()
 	it, err := newAdopter(cfg, one, db, nats, log)
 	if err != nil {
 		return err

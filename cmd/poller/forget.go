@@ -47,11 +47,13 @@ func (c *forgetCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, db.Close)
+	defer g.attend(&err, db.vacant)()
 	nats, err := openNATS(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, nats.Close)
+	defer g.attend(&err, nats.vacant)()
 	it, err := newForgetter(cfg, one, db, nats, log)
 	if err != nil {
 		return err

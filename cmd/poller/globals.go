@@ -1,6 +1,9 @@
 package main
 
-import "io"
+import (
+	"context"
+	"io"
+)
 
 // globals are the flags that every command has, and the world that a command runs in. Commands take it as
 // Run(*globals), and reach the terminal and the environment through it alone, so that tests can run them in-process.
@@ -10,6 +13,9 @@ type globals struct {
 	Stdout  io.Writer `kong:"-"`
 	Stderr  io.Writer `kong:"-"`
 	Environ []string  `kong:"-"` // as os.Environ gives it
+
+	// lose ends the context of the command, with the reason.
+	lose context.CancelCauseFunc
 
 	// ParseSchedule says what is wrong with a schedule; nil: schedules are taken as they are.
 	ParseSchedule func(spec string) error `kong:"-"`

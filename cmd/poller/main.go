@@ -49,7 +49,9 @@ func main() {
 // execute runs one command and returns its exit code: 0 done or asked to stop,
 // 1 broke, 2 usage or configuration.
 func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	c := &cli{globals: globals{Stdout: stdout, Stderr: stderr, Environ: environ, ParseSchedule: checkSchedule}}
+	ctx, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
+	c := &cli{globals: globals{Stdout: stdout, Stderr: stderr, Environ: environ, ParseSchedule: checkSchedule, lose: lose}}
 	code := -1 // of kong's own exits: help
 	parser, err := kong.New(c,
 		kong.Name("poller"),

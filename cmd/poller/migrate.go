@@ -20,6 +20,7 @@ func (migrateCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, db.Close)
+	defer g.attend(&err, db.vacant)()
 	applied, err := db.migrate(ctx)
 	for _, m := range applied {
 		fmt.Fprintf(g.Stdout, "%s in %s\n", m.File, m.Took.Round(time.Millisecond))

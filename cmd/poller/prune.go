@@ -26,6 +26,7 @@ func (c *pruneCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, db.Close)
+	defer g.attend(&err, db.vacant)()
 	done, err := ledger.New(db.Pool, 0, log).Prune(ctx, cfg.Retention.ages(), c.DryRun)
 	return errors.Join(c.print(g, newPruneReport(cfg.Retention, done, c.DryRun)), err)
 }

@@ -57,12 +57,14 @@ func (f replayFlags) with(ctx context.Context, g *globals, log func(config) zero
 		return err
 	}
 	defer closing(&err, db.Close)
+	defer g.attend(&err, db.vacant)()
 	p.ledger = ledger.New(db.Pool, p.app, p.log)
 	if nats {
 		if p.bus, err = openNATS(ctx, cfg, p.log); err != nil {
 			return err
 		}
 		defer closing(&err, p.bus.Close)
+		defer g.attend(&err, p.bus.vacant)()
 		if p.stream, err = stream.New(p.bus.Conn, stream.Config{AppID: p.app, MaxAge: cfg.Stream.MaxAge, Replicas: cfg.NATS.Replicas}, p.log); err != nil {
 			return err
 		}

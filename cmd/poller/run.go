@@ -89,11 +89,14 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 		return err
 	}
 	defer closing(&err, p.close)
-	p.announce()
+	p.announcePostgres()
+	p.announceNATS()
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { p.serve(ctx, fail) })
 	running.Go(func() { p.watchOver(ctx, fail) })
+	running.Go(func() { p.inheritPostgres(ctx, fail) })
+	running.Go(func() { p.inheritNATS(ctx, fail) })
 	if err := p.ready(ctx, migrate); err != nil {
 		fail(err)
 		return asked(ctx, err)
@@ -117,16 +120,6 @@ func asked(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// announce says where the embedded parts can be reached.
-func (p *parts) announce() {
-	if p.db.embedded != nil {
-		p.log.Info().Str("dsn", p.db.dsn).Str("data_dir", p.cfg.DataDir).Bool("ours", p.db.embedded.Owned()).Msg("embedded postgres")
-	}
-	if p.bus.embedded != nil {
-		p.log.Info().Str("url", p.bus.url).Str("data_dir", p.cfg.DataDir).Bool("ours", p.bus.embedded.Owned()).Msg("embedded nats")
-	}
 }
 
 // ready waits for the database and brings the schema up, or waits until somebody
@@ -185,8 +178,8 @@ func (p *parts) serve(ctx context.Context, fail context.CancelCauseFunc) {
 }
 
 // watchOver feeds the checks that no room feeds, and ends the program when the
-// embedded Postgres has ended, or the NATS client gives up, as it does after some
-// errors of the protocol: a new start is the supervisor's business.
+// NATS client gives up, as it does after some errors of the protocol: a new start
+// is the supervisor's business.
 func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 	const every, patience = 2 * time.Second, 2 * time.Second
 	p.checks.Watch("nats", func(time.Time) error {
@@ -196,10 +189,6 @@ func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 	var judging sync.WaitGroup
 	defer judging.Wait()
 	judging.Go(func() { p.checks.Run(ctx, p.log) })
-	var ended <-chan struct{}
-	if p.db.embedded != nil {
-		ended = p.db.embedded.Done()
-	}
 	for {
 		probe, cancel := context.WithTimeout(ctx, patience)
 		if err := p.db.Ping(probe); ctx.Err() == nil {
@@ -212,9 +201,6 @@ func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 		}
 		select {
 		case <-time.After(every):
-		case <-ended:
-			fail(errors.New("the embedded postgres has ended"))
-			return
 		case <-ctx.Done():
 			return
 		}

@@ -65,6 +65,7 @@ func (c *stateCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, db.Close)
+	defer g.attend(&err, db.vacant)()
 	r := newReading(app, c.At.Time, c.User, c.Online)
 	if err := ledger.New(db.Pool, app, zerolog.Nop()).View(ctx, func(p *ledger.Past) error { return r.read(ctx, p) }); err != nil {
 		return err

@@ -32,6 +32,8 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	defer closing(&err, p.close)
+	defer g.attend(&err, p.db.vacant)()
+	defer g.attend(&err, p.bus.vacant)()
 	if err := p.db.Ping(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}

@@ -52,11 +52,8 @@ func (w watchFlags) with(ctx context.Context, g *globals, work func(appList) err
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closed := db.Close(); err == nil {
-			err = closed
-		}
-	}()
+	defer closing(&err, db.Close)
+	defer g.attend(&err, db.vacant)()
 	if err := db.reach(ctx); err != nil {
 		return err
 	}
