@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/internal/zimsim"
@@ -240,6 +242,36 @@ func (w *shown) readReplay(t *testing.T, p page) {
 		said, err := cmd.CombinedOutput()
 		if want := fmt.Sprintf("%d users\n", shownUsers); err != nil || string(said) != want {
 			t.Errorf("the program that reads a replay says of %s %q, want %q (%v)", name, said, want, err)
+		}
+	}
+	w.erase(t, "with-state", 2)
+	cmd := exec.CommandContext(t.Context(), program, "with-state")
+	cmd.Env = append([]string{"NATS_URL=" + w.nats}, w.env...)
+	said, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "messages 2 to 2 were erased") || !strings.HasSuffix(string(said), " users\n") {
+		t.Errorf("behind a hole the program that reads a replay says %q (%v)", said, err)
+	}
+}
+
+// erase deletes a message of a replay, and its last one.
+func (w *shown) erase(t *testing.T, name string, position uint64) {
+	t.Helper()
+	nc, err := nats.Connect(w.nats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), fmt.Sprintf("PRESENCE_REPLAY_%d_%s", shownApp, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []uint64{position, stream.CachedInfo().State.LastSeq} {
+		if err := stream.SecureDeleteMsg(t.Context(), seq); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

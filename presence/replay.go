@@ -13,8 +13,8 @@ const (
 	ReplayRoot = "presence.replay"
 	// HeaderReplay names the replay. A live event has no such header.
 	HeaderReplay = "Presence-Replay"
-	// HeaderPosition is the number of the message within its replay, from 1 without
-	// gaps.
+	// HeaderPosition is the number of the message within its replay: 1, 2, 3 and so on.
+	// In its stream a message that was erased or has expired leaves a hole.
 	HeaderPosition = "Presence-Replay-Position"
 	// MaxReplayName is the most bytes that the name of a replay has.
 	MaxReplayName = 64
