@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/zim-presence/poller/presence"
 )
 
 // forgetCmd is poller forget: one person is erased from everything that the poller keeps.
@@ -32,6 +34,9 @@ func (c *forgetCmd) Run(ctx context.Context, g *globals) (err error) {
 	user, err := c.user(g)
 	if err != nil {
 		return err
+	}
+	if wrong := presence.CheckUserID(user); wrong != nil { // it may stand on the watchlist all the same
+		fmt.Fprintf(g.Stderr, "ZIM knows no such id: %v\n", wrong)
 	}
 	cfg, err := g.load(needDatabase | needNATS | needApps)
 	if err != nil {
@@ -71,7 +76,7 @@ func (c *forgetCmd) run(ctx context.Context, it *forgetter, user string) (*forge
 		return report, report.unseen()
 	}
 	if !c.Yes {
-		return report, usagef("nothing was removed: --yes does it, and cannot be undone")
+		return report, usagef("nothing was removed; to erase, add --yes")
 	}
 	return report, it.forget(ctx, report)
 }
@@ -85,7 +90,9 @@ func (c *forgetCmd) user(g *globals) (string, error) {
 	if in == nil {
 		in = os.Stdin
 	}
-	fmt.Fprintln(g.Stderr, "user id, on one line:")
+	if file, ok := in.(*os.File); ok && onTerminal(file) {
+		fmt.Fprintln(g.Stderr, "user id, on one line:")
+	}
 	lines := bufio.NewScanner(in)
 	var user string
 	if lines.Scan() {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/stream"
@@ -13,9 +13,10 @@ import (
 
 // forgetReport is what poller forget -o json writes. It does not name the user: reports are kept.
 type forgetReport struct {
-	AppID  uint32        `json:"app_id"`
-	Done   bool          `json:"done"` // the database was changed
-	Places []forgetPlace `json:"places"`
+	AppID uint32 `json:"app_id"`
+	// ErasedAt is when the database was changed, by this run; null where it was not.
+	ErasedAt *time.Time    `json:"erased_at"`
+	Places   []forgetPlace `json:"places"`
 	// Untold is how many events of an earlier run, of whomever, have yet to be told as erased.
 	Untold int64 `json:"untold"`
 	// Told is how many events were told as erased.
@@ -82,8 +83,8 @@ func (r *forgetReport) removed(place string, n, left int, err error) {
 	}
 }
 
-func (r *forgetReport) erased(done ledger.Forgotten) {
-	r.Done = true
+func (r *forgetReport) erased(done ledger.Forgotten, at time.Time) {
+	r.ErasedAt = &at
 	r.removed("watched_users", int(done.Watchlist), 0, nil)
 	r.removed("user_states", int(done.State), 0, nil)
 	r.removed("transitions", int(done.Rows), 0, nil)
@@ -141,7 +142,7 @@ const beyond = "Not reached from here: what consumers have kept, backups, export
 func (r *forgetReport) text() string {
 	var b strings.Builder
 	if !r.any() {
-		fmt.Fprintf(&b, "app %d: nothing of this user was found\n", r.AppID)
+		fmt.Fprintf(&b, "app %d: nothing of this user was found (is the id right?)\n", r.AppID)
 	} else {
 		r.table(&b)
 	}
@@ -153,9 +154,12 @@ func (r *forgetReport) text() string {
 	if r.Why != "" {
 		fmt.Fprintf(&b, "the streams of replays are not known: %s\n", r.Why)
 	}
+	if r.ErasedAt != nil {
+		fmt.Fprintf(&b, "erased at %s\n", rfc(*r.ErasedAt))
+	}
 	if r.Told > 0 {
 		fmt.Fprintf(&b, "events told as erased on %s: %d\n", presence.ControlSubject(r.AppID, presence.ErasedWord), r.Told)
-	} else if r.Untold > 0 && !r.Done {
+	} else if r.Untold > 0 && r.ErasedAt == nil {
 		fmt.Fprintf(&b, "events of an earlier run, yet to be told as erased: %d\n", r.Untold)
 	}
 	for _, name := range r.Copies {
@@ -165,14 +169,20 @@ func (r *forgetReport) text() string {
 	return b.String()
 }
 
+// table has what became of what was found only when something was done.
 func (r *forgetReport) table(b *strings.Builder) {
 	fmt.Fprintf(b, "app %d:\n", r.AppID)
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "found\tremoved\tleft\t  ")
-	var errs error
-	for _, p := range r.Places {
-		_, err := fmt.Fprintf(t, "%d\t%d\t%d\t  %s\n", p.Found, p.Removed, p.Left, p.Place)
-		errs = errors.Join(errs, err)
+	if r.ErasedAt == nil {
+		fmt.Fprintln(t, "found\t  ")
+		for _, p := range r.Places {
+			fmt.Fprintf(t, "%d\t  %s\n", p.Found, p.Place)
+		}
+	} else {
+		fmt.Fprintln(t, "found\tremoved\tleft\t  ")
+		for _, p := range r.Places {
+			fmt.Fprintf(t, "%d\t%d\t%d\t  %s\n", p.Found, p.Removed, p.Left, p.Place)
+		}
 	}
-	_ = errors.Join(errs, t.Flush()) // into memory: it cannot fail
+	_ = t.Flush() // into memory: it cannot fail
 }

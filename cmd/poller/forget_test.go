@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -143,7 +144,7 @@ func TestForget(t *testing.T) {
 	epoch := w.count(`select epoch from apps`)
 	want := map[string][3]int{"watched_users": {1, 0, 1}, "user_states": {1, 0, 1}, "transitions": {4, 0, 4}, "replays": {1, 0, 1}, "pg_stats": {4, 0, 4}, event: {4, 0, 4}, bucket: {1, 0, 1}, replay: {4, 0, 4}}
 	for code, args := range map[int][]string{0: {"--dry-run"}, 2: nil} {
-		if report, _ := w.forget(victim, code, args...); !equal(report.places(), want) || report.Done {
+		if report, _ := w.forget(victim, code, args...); !equal(report.places(), want) || report.ErasedAt != nil {
 			t.Errorf("looked: %+v, want %v", report, want)
 		}
 	}
@@ -153,7 +154,7 @@ func TestForget(t *testing.T) {
 
 	report, _ := w.forget(victim, 0, "--yes")
 	want = map[string][3]int{"watched_users": {1, 1, 0}, "user_states": {1, 1, 0}, "transitions": {4, 4, 0}, "replays": {1, 1, 0}, "pg_stats": {4, 4, 0}, event: {4, 4, 0}, bucket: {1, 1, 0}, replay: {4, 4, 0}}
-	if !equal(report.places(), want) || report.Told != 4 {
+	if !equal(report.places(), want) || report.Told != 4 || report.ErasedAt == nil || time.Since(*report.ErasedAt).Abs() > time.Hour {
 		t.Errorf("forgotten: %+v, want %v and four events told", report, want)
 	}
 	w.traceless(victim)
@@ -177,7 +178,7 @@ func TestForget(t *testing.T) {
 		t.Errorf("told as erased: %v, want %v", erased, want)
 	}
 	again, _ := w.forget(victim, 0, "--yes")
-	if again.any() || again.Done || again.Told != 0 {
+	if again.any() || again.ErasedAt != nil || again.Told != 0 {
 		t.Errorf("forgotten again: %+v, want nothing found", again)
 	}
 

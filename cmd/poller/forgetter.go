@@ -91,7 +91,7 @@ func (f *forgetter) search(ctx context.Context, report *forgetReport) {
 // as long as a large table does.
 func (f *forgetter) forget(ctx context.Context, report *forgetReport) error {
 	err := f.erase(ctx, report)
-	if report.Done {
+	if report.ErasedAt != nil {
 		f.statistics(ctx, report)
 	}
 	if err == nil {
@@ -136,7 +136,7 @@ func (f *forgetter) fromLedger(ctx context.Context, lease *ledger.Lease, report 
 	}
 	done, err := lease.Forget(ctx, report.traces)
 	if err == nil {
-		report.erased(done)
+		report.erased(done, presence.Instant(time.Now()))
 	}
 	return err
 }
