@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -85,14 +86,14 @@ func (r *pruneReport) text() string {
 		drop, freed = "to drop", "to be freed"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "days of transitions older than %s: %d\n", formatDuration(r.keep.Transitions), len(r.Days))
+	fmt.Fprintf(&b, "transitions older than %s: %s\n", formatDuration(r.keep.Transitions), plural(int64(len(r.Days)), "day"))
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, d := range r.Days {
 		became := drop
 		if !d.Dropped {
 			became = "kept: " + d.Kept
 		}
-		fmt.Fprintf(t, "  %s\t%d rows\t%s\t%s\n", d.Day, d.Rows, formatBytes(d.Bytes), became)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", d.Day, plural(d.Rows, "row"), formatBytes(d.Bytes), became)
 	}
 	t.Flush()
 	for i, s := range r.Snapshots {
@@ -106,6 +107,9 @@ func (r *pruneReport) text() string {
 		fmt.Fprintln(t)
 	}
 	t.Flush()
+	if slices.ContainsFunc(r.Snapshots, func(s pruneSnapshots) bool { return s.Class == "needed" }) {
+		b.WriteString("needed, whatever their age: the newest 100 of each app, and the one that the beginning of the ledger goes on from\n")
+	}
 	fmt.Fprintf(&b, "%s: %s\n", freed, formatBytes(r.Bytes))
 	return b.String()
 }

@@ -134,26 +134,27 @@ func TestPruneReportText(t *testing.T) {
 		report pruneReport
 		want   string
 	}{
-		"nothing": {pruneReport{keep: keep}, "days of transitions older than 90d: 0\nfreed: 0 B\n"},
+		"nothing": {pruneReport{keep: keep}, "transitions older than 90d: 0 days\nfreed: 0 B\n"},
 		"to be done": {
 			pruneReport{keep: keep, DryRun: true, Bytes: 31_250_000,
 				Days: []pruneDay{
 					{Day: "2026-08-20", Rows: 1_200_000, Bytes: 28_150_000, Dropped: true},
-					{Day: "2026-08-21", Rows: 7, Bytes: 64_000, Kept: "app 7: the replay audit needs it (event 4 of 10)"},
+					{Day: "2026-08-21", Rows: 1, Bytes: 64_000, Kept: "app 7: the replay audit needs it (event 4 of 10)"},
 				},
 				Snapshots: []pruneSnapshots{
 					{AppID: 7, Class: "daily", Kept: 310, Dropped: 24, Bytes: 3_100_000},
 					{AppID: 7, Class: "needed", Kept: 101},
 					{AppID: 8, Class: "hourly", Kept: 20, Held: "the replay audit is in progress"},
 				}},
-			`days of transitions older than 90d: 2
+			`transitions older than 90d: 2 days
   2026-08-20  1200000 rows  28.1 MB  to drop
-  2026-08-21  7 rows        64.0 kB  kept: app 7: the replay audit needs it (event 4 of 10)
+  2026-08-21  1 row         64.0 kB  kept: app 7: the replay audit needs it (event 4 of 10)
 snapshots of app 7:
   daily   310 kept  24 to drop  3.1 MB
   needed  101 kept  0 to drop   0 B
 snapshots of app 8:
   hourly  20 kept  0 to drop  0 B  kept: the replay audit is in progress
+needed, whatever their age: the newest 100 of each app, and the one that the beginning of the ledger goes on from
 to be freed: 31.2 MB
 `},
 	} {
