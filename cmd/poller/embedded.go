@@ -42,7 +42,7 @@ func (p *parts) inheritPostgres(ctx context.Context, fail context.CancelCauseFun
 	}
 }
 
-// inheritNATS is inherit for NATS.
+// inheritNATS is inheritPostgres for NATS, which ends with its process.
 func (p *parts) inheritNATS(ctx context.Context, fail context.CancelCauseFunc) {
 	server := p.bus.embedded
 	if server == nil || server.Owned() {

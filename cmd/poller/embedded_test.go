@@ -3,7 +3,9 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -47,12 +49,39 @@ func TestEmbeddedPartsAreTakenOver(t *testing.T) {
 	second.runsParts("true")
 	w.goesOn(second)
 
+	third := w.start("run")
+	w.untilReady(third)
+	second.ownPostgresEnds(dir)
+	third.runsParts("true")
+	w.goesOn(third)
+
 	command = w.start(replay...)
 	w.until("the command to replay", func() bool { return command.logged("nats connected") > 0 })
-	second.stop()
+	third.stop()
 	const says = "belonged to another process, which has ended: start this command again"
 	if code := command.ended(); code != 1 || !strings.Contains(strings.Join(command.lines, "\n"), says) {
 		t.Errorf("a command without its servers: exit code %d, want 1 and %q", code, says)
+	}
+}
+
+// ownPostgresEnds kills the embedded Postgres of a daemon, which ends with it.
+func (p *process) ownPostgresEnds(dir string) {
+	p.w.t.Helper()
+	file, err := os.ReadFile(filepath.Join(dir, "data", "postgres", "postmaster.pid"))
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(file), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {
+		p.w.t.Fatal(err)
+	}
+	const says = "the embedded postgres has ended"
+	if code := p.ended(); code != 1 || !strings.Contains(p.lines[len(p.lines)-1], says) {
+		p.w.t.Errorf("a daemon whose own Postgres was killed: exit code %d, %s; want 1 and %q", code, p.lines[len(p.lines)-1], says)
 	}
 }
 

@@ -14,8 +14,8 @@
 //
 // Invariants:
 //
-//   - One process runs each part; whoever comes second uses the running one. The lock is the kernel's, so
-//     it cannot outlive its holder.
+//   - One process runs each part; whoever comes second uses the running one, and may take it over when that
+//     process has ended. The lock is the kernel's, so it cannot outlive its holder.
 //   - Postgres listens on a Unix socket in a directory of mode 0700 and on no network: the file system
 //     decides who may connect, so that the server need not ask for a password.
 //   - Postgres never runs as root, and on Linux it dies with the process that started it. On other systems
