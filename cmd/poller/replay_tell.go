@@ -116,7 +116,7 @@ func (c *replayTellCmd) tell(ctx context.Context, g *globals, p replayParts, cho
 	if err != nil {
 		return err
 	}
-	warnUnknown(g.Stderr, unknown)
+	warnUnknown(line.aside(), unknown)
 	hold, err := c.hold(ctx, p, row)
 	if err != nil {
 		return err

@@ -45,8 +45,9 @@ func (w *world) recordDays(each int) {
 // replays runs poller replay in this process and returns what it printed.
 func (w *world) replays(code int, args ...string) (out string) {
 	w.t.Helper()
-	var stdout, stderr bytes.Buffer
-	if got := execute(w.t.Context(), append([]string{"replay"}, args...), w.env, &stdout, &stderr); got != code {
+	var stdout bytes.Buffer
+	stderr := new(sharedLog) // connections log while they close
+	if got := execute(w.t.Context(), append([]string{"replay"}, args...), w.env, &stdout, stderr); got != code {
 		w.t.Fatalf("poller replay %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, stdout.String(), stderr.String())
 	}
 	return stdout.String() + stderr.String()
