@@ -78,7 +78,13 @@ func (w *world) tellsEverything() {
 	w.runs("replay", "--name", "net", "--snapshots", "--from", first.UTC().Format(time.RFC3339Nano))
 	// Told as erased where it stands are only events that were not told before.
 	w.nats.Stop()
-	w.set(map[string]zimsim.State{"=2E": zimsim.Online, "a space": zimsim.Online})
+	for _, id := range []string{"=2E", "a space"} {
+		to := zimsim.Online
+		if was, _ := w.zim.State(id); was == zimsim.Online {
+			to = zimsim.LoggedOut
+		}
+		w.set(map[string]zimsim.State{id: to})
+	}
 	daemon = w.start("run")
 	w.sweeps(2)
 	daemon.kill()
