@@ -176,7 +176,7 @@ func (o *oracle) checkCause(r *rapid.T, state *reading, row userState) {
 		}
 	}
 	switch {
-	case since != nil && (!since.Equal(last) || seq <= o.pruned):
+	case since != nil && (!since.Equal(last) || seq <= o.pruned || state.dropped):
 		r.Fatalf("at %s: --user %s is %s since %s by event %d, want %s", state.at, row.id, row.status, since, seq, last)
 	case since == nil && o.pruned == 0 && !o.erased[row.id] && !last.IsZero():
 		r.Fatalf("at %s: nothing has brought %s of --user %s, want that of %s", state.at, row.status, row.id, last)

@@ -91,7 +91,8 @@ func (s *scribe) tellsAgain(at time.Time, u presence.User) {
 		Seq: s.seq, PrevSeq: s.seqs[u.No], User: u, Kind: presence.KindBaseline, From: presence.Unknown, To: s.now.Status(u.No), ObservedAt: at, Sweep: s.sweep + 1,
 	}
 	s.seqs[u.No] = s.seq
-	if err := s.lease.Commit(s.t.Context(), presence.Changes{Transitions: []presence.Transition{t}}, s.sweep+1); err != nil {
+	state := presence.State{User: u, Watched: true, Status: t.To, Since: at, ObservedAt: at, AskedAt: at, LastSeq: s.seq}
+	if err := s.lease.Commit(s.t.Context(), presence.Changes{Transitions: []presence.Transition{t}, States: []presence.State{state}}, s.sweep+1); err != nil {
 		s.t.Fatal(err)
 	}
 }
