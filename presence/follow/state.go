@@ -60,12 +60,13 @@ func (f *Follower) state(ctx context.Context, each telling) error {
 	}
 	for {
 		err := f.readBucket(ctx, each, f.standing)
-		if errors.Is(err, errMoved) {
+		switch {
+		case errors.Is(err, errMoved):
 			f.log.Debug("the state begins again", "err", err)
 			err = f.reset(each, true)
-		} else if errors.Is(err, errReplica) {
+		case errors.Is(err, errReplica):
 			err = nil // a little later it reads on
-		} else if err == nil {
+		case err == nil:
 			var p place
 			var joins bool
 			if p, joins, err = f.joins(ctx, f.standing); joins {
