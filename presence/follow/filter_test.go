@@ -1,10 +1,13 @@
 package follow_test
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -140,6 +143,45 @@ func TestQuietUsers(t *testing.T) {
 			p.faultless()
 		}
 		r.settled()
+	}
+}
+
+// The place moves on with the stream only when all of the users' events up to there
+// are done, however often it is looked at.
+func TestTheirEventsAreNotSkipped(t *testing.T) {
+	r := newRig(t)
+	r.told(r.flip("alice"))
+	r.settled()
+	f, err := follow.New(r.connect(), follow.Config{App: app, Users: []string{"alice"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Every(time.Millisecond)
+	var got []int64
+	enough := errors.New("enough")
+	err = f.Run(t.Context(), func(_ context.Context, i follow.Item) error {
+		if i.What == follow.Event {
+			got = append(got, i.Seq)
+		}
+		if len(got) == 60 {
+			return enough
+		}
+		if i.What == follow.Current || len(got) > 0 && len(got) <= 20 {
+			r.told(r.flip("alice"), r.flip("bob"), r.flip("alice"), r.flip("alice"))
+		}
+		return nil
+	})
+	if outages := f.Stats().Outages; outages > 0 {
+		t.Errorf("%d outages", outages)
+	}
+	var want []int64
+	for _, e := range r.ledgerFrom(2) {
+		if e.User.ID == "alice" && len(want) < 60 {
+			want = append(want, e.Seq)
+		}
+	}
+	if !errors.Is(err, enough) || !slices.Equal(got, want) {
+		t.Errorf("told %v, want %v; %v", got, want, err)
 	}
 }
 

@@ -194,7 +194,16 @@ func TestForeignMessages(t *testing.T) {
 	if p.follower.Stats().Foreign == 0 {
 		t.Error("foreign messages are not counted")
 	}
-	if err := deleteLast(r, 2); err != nil {
+	// The body is an event's, the header another's.
+	first := r.ledgerFrom(1)[0]
+	data, err := first.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.publish(presence.Subject(app, presence.KindOnline, "mallory"), "x", 7, data)
+	behind := r.program(follow.Config{After: 1})
+	eventually(t, "what is foreign is counted", func() bool { return behind.follower.Stats().Foreign == 3 })
+	if err := deleteLast(r, 3); err != nil {
 		t.Fatal(err)
 	}
 	r.told(r.change("bob", presence.Offline))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -177,8 +178,8 @@ var errReplica = errors.New("a replica is behind")
 // the replica which reads has come so far. A consumer runs on any of them, and says
 // that nothing is left when that has nothing left.
 func (f *Follower) readAll(ctx context.Context, stream string, start, last uint64, filters []string, mark string, sure func() error, take func(*message) error) (met bool, err error) {
-	if filters != nil && mark != "" && !slices.Contains(filters, mark) {
-		filters = append(slices.Clone(filters), mark)
+	if filters != nil && mark != "" && !slices.ContainsFunc(filters, func(f string) bool { return lastToken(f) == lastToken(mark) }) {
+		filters = append(slices.Clone(filters), mark) // the server takes none that overlap
 	}
 	for start <= last {
 		r, err := f.open(ctx, stream, once(start, filters))
@@ -198,6 +199,9 @@ func (f *Follower) readAll(ctx context.Context, stream string, start, last uint6
 	}
 	return true, nil
 }
+
+// lastToken is the user of a subject.
+func lastToken(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
 
 // gone makes sure that a message is there no more: else it was not read. It is not
 // for the bucket, of which nearly all messages are gone, and all would be listed.
