@@ -18,11 +18,11 @@ type Extent struct {
 	// was recorded from PrunedUntil on is there.
 	PrunedSeq   int64
 	PrunedUntil time.Time
-	// First is the oldest event that is there, with both its times.
-	First                        int64
-	FirstObserved, FirstRecorded time.Time
-	// FirstSweep and LastSweep are the oldest and the newest snapshot.
-	FirstSweep, LastSweep       int64
+	// First is the oldest event that is there.
+	First         int64
+	FirstRecorded time.Time
+	// FirstSweep is the oldest snapshot; LastFinished is of the newest.
+	FirstSweep                  int64
 	FirstFinished, LastFinished time.Time
 }
 
@@ -30,27 +30,27 @@ type Extent struct {
 func (p *Past) Extent(ctx context.Context) (e Extent, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	var pruned, observed, recorded, first, last *time.Time
+	var pruned, recorded, first, last *time.Time
 	err = p.db.QueryRow(ctx, `
-		select a.last_seq, a.pruned_seq, nullif(a.pruned_until, '-infinity'), coalesce(t.seq, 0), t.observed_at, t.recorded_at,
-		       coalesce(f.sweep, 0), f.finished, coalesce(l.sweep, 0), l.finished
+		select a.last_seq, a.pruned_seq, nullif(a.pruned_until, '-infinity'), coalesce(t.seq, 0), t.recorded_at,
+		       coalesce(f.sweep, 0), f.finished, l.finished
 		  from apps a
-		  left join lateral (select seq, observed_at, recorded_at
+		  left join lateral (select seq, recorded_at
 		                       from transitions
 		                      where app_id = $1 and recorded_at >= a.pruned_until
 		                      order by seq
 		                      limit 1) t on true
 		  left join lateral (select sweep, finished from snapshots where app_id = $1 order by sweep limit 1) f on true
-		  left join lateral (select sweep, finished from snapshots where app_id = $1 order by sweep desc limit 1) l on true
-		 where a.app_id = $1`, int64(p.ledger.app)).Scan(&e.Newest, &e.PrunedSeq, &pruned, &e.First, &observed, &recorded,
-		&e.FirstSweep, &first, &e.LastSweep, &last)
+		  left join lateral (select finished from snapshots where app_id = $1 order by sweep desc limit 1) l on true
+		 where a.app_id = $1`, int64(p.ledger.app)).Scan(&e.Newest, &e.PrunedSeq, &pruned, &e.First, &recorded,
+		&e.FirstSweep, &first, &last)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Extent{}, nil
 	}
 	if err != nil {
 		return Extent{}, fmt.Errorf("read how far the past of app %d reaches: %w", p.ledger.app, err)
 	}
-	e.PrunedUntil, e.FirstObserved, e.FirstRecorded = orZero(pruned), orZero(observed), orZero(recorded)
+	e.PrunedUntil, e.FirstRecorded = orZero(pruned), orZero(recorded)
 	e.FirstFinished, e.LastFinished = orZero(first), orZero(last)
 	return e, nil
 }
