@@ -26,9 +26,10 @@ func (r *rig) goBack(bucket ...presence.Event) {
 		{Name: "PRESENCE_1234567890", Subjects: []string{"presence.v1.1234567890.*.*"}, AllowDirect: true},
 		{Name: "KV_presence_1234567890", Subjects: []string{"$KV.presence_1234567890.>"}, MaxMsgsPerSubject: 1, AllowDirect: true},
 	} {
-		if _, err := r.js.CreateStream(r.t.Context(), cfg); err != nil {
-			r.t.Fatal(err)
-		}
+		r.eventually("the files of the stream before are gone", func() bool {
+			_, err := r.js.CreateStream(r.t.Context(), cfg)
+			return err == nil
+		})
 	}
 	for _, e := range bucket {
 		data, err := e.Data()
