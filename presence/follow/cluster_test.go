@@ -17,10 +17,11 @@ import (
 )
 
 // newCluster is a rig on three servers, with three replicas of each stream.
-func newCluster(t *testing.T) *rig {
+func newCluster(t *testing.T) (*rig, []*server.Server) {
 	t.Helper()
 	var ports []int
 	var routes, urls []string
+	var servers []*server.Server
 	for range 3 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -45,7 +46,7 @@ func newCluster(t *testing.T) *rig {
 		if !ns.ReadyForConnections(time.Minute) {
 			t.Fatal("a server does not accept connections")
 		}
-		urls = append(urls, "nats://"+ns.Addr().String())
+		urls, servers = append(urls, "nats://"+ns.Addr().String()), append(servers, ns)
 	}
 	r := &rig{t: t, url: strings.Join(urls, ","), log: "7f3a90c2", last: map[string]int64{}, status: map[string]presence.Status{}}
 	r.js = r.connect()
@@ -55,13 +56,13 @@ func newCluster(t *testing.T) *rig {
 	}
 	r.stream = s
 	r.ensure()
-	return r
+	return r, servers
 }
 
 // The leaders of the streams change while events are told and followers come and
 // go on.
 func TestLeadersChange(t *testing.T) {
-	r := newCluster(t)
+	r, _ := newCluster(t)
 	r.told(r.some(100, 10)...)
 	r.settled()
 	programs := []*program{r.program(follow.Config{}), r.program(follow.Config{Durable: "d"})}
