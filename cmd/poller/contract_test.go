@@ -28,8 +28,7 @@ func TestContract(t *testing.T) {
 	w.tellsEverything()
 
 	sorts, kinds, encoded := map[string]bool{}, map[string]bool{}, 0
-	names := w.js.StreamNames(t.Context())
-	for name := range names.Name() {
+	for _, name := range w.streams() {
 		for _, m := range w.messages(name) {
 			if err := rules.judge(m); err != nil {
 				t.Errorf("%s: %s %v %s: %v", m.stream, m.subject, m.headers, m.data, err)
@@ -41,9 +40,6 @@ func TestContract(t *testing.T) {
 				encoded++
 			}
 		}
-	}
-	if names.Err() != nil {
-		t.Fatal(names.Err())
 	}
 	want := []string{
 		"KV_presence_app presence.transition.v1", "PRESENCE_CONTROL_app presence.erased.v1", "PRESENCE_REPLAY_app_all presence.state.v1",
@@ -58,6 +54,22 @@ func TestContract(t *testing.T) {
 	if encoded < len(awkward) {
 		t.Errorf("%d messages of users whose ids are encoded, want %d and more", encoded, len(awkward))
 	}
+}
+
+// streams are the names of all, listed before any is read: the client gives a listing five seconds in all where its
+// context has no end.
+func (w *world) streams() (all []string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	names := w.js.StreamNames(ctx)
+	for name := range names.Name() {
+		all = append(all, name)
+	}
+	if names.Err() != nil {
+		w.t.Fatal(names.Err())
+	}
+	return all
 }
 
 // tellsEverything has the program tell something of every sort.
