@@ -51,11 +51,10 @@ func TestDurable(t *testing.T) {
 	}
 }
 
-// The process dies between what it did and the acknowledgement, and with many
-// events on their way to it: the next one is told these first, in order, behind
-// what was acknowledged, and events that came since after them. A program that
-// keeps its own place hears nothing twice.
-func TestKilledBeforeTheAcknowledgement(t *testing.T) {
+// killedAt60 is a durable program that dies of event 60, of 220, behind a state as
+// of 20.
+func killedAt60(t *testing.T) (*rig, *program) {
+	t.Helper()
 	r := newRig(t)
 	r.told(r.some(20, 5)...)
 	r.settled()
@@ -68,6 +67,15 @@ func TestKilledBeforeTheAcknowledgement(t *testing.T) {
 	})
 	killed.upTo(20)
 	r.told(r.some(200, 5)...)
+	return r, killed
+}
+
+// The process dies between what it did and the acknowledgement, and with many
+// events on their way to it: the next one is told these first, in order, behind
+// what was acknowledged, and events that came since after them. A program that
+// keeps its own place hears nothing twice.
+func TestKilledBeforeTheAcknowledgement(t *testing.T) {
+	r, killed := killedAt60(t)
 	if err := killed.wait(); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("the run ended: %v", err)
 	}
@@ -84,18 +92,7 @@ func TestKilledBeforeTheAcknowledgement(t *testing.T) {
 }
 
 func TestToldAgainAfterAKill(t *testing.T) {
-	r := newRig(t)
-	r.told(r.some(20, 5)...)
-	r.settled()
-	js := r.connect()
-	killed := start(t, js, follow.Config{App: app, Durable: "billing"}, func(i follow.Item) error {
-		if i.What == follow.Event && i.Seq == 60 {
-			js.Conn().Close()
-		}
-		return nil
-	})
-	killed.upTo(20)
-	r.told(r.some(200, 5)...)
+	r, killed := killedAt60(t)
 	_ = killed.wait()
 	forgetful := r.program(follow.Config{Durable: "billing"})
 	if err := forgetful.untilEvent(220); err != nil {
