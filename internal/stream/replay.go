@@ -133,6 +133,7 @@ func (r *Replay) end(ctx context.Context) (presence.ReplayEnd, error) {
 	}
 	if err == nil {
 		end.Last, err = r.retold(answer.Message)
+		end.Told = max(end.Told, end.Last.Position) // more may have come since the first look
 	}
 	return end, err
 }
