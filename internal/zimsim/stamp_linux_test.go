@@ -25,6 +25,15 @@ func TestStampIsWhenBytesCame(t *testing.T) {
 	}
 	defer server.Close()
 	stamped := newStamped(server)
+	// The kernel begins to stamp a moment after the first socket of all asks for it.
+	for at := (time.Time{}); at.IsZero(); {
+		if _, err := io.WriteString(client, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, at, err = stamped.read(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	before := time.Now()
 	if _, err := io.WriteString(client, "x"); err != nil {
 		t.Fatal(err)
