@@ -36,6 +36,10 @@ var house = map[string][]string{
 	"internal/past":   {"presence"},
 	"internal/budget": {},
 	"internal/share":  {},
+	"internal/clock":  {},
+	"internal/plan":   {},
+
+	"internal/evidence": {"presence"},
 
 	// Doors: one to each thing outside.
 	"internal/watchlist": {"presence"},

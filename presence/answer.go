@@ -41,4 +41,7 @@ const (
 	MissUnreadable MissReason = "unreadable"
 	// MissRefused: ZIM refuses the id itself.
 	MissRefused MissReason = "refused"
+	// MissImplausible: the user was in an answer that was not believed, since it said
+	// of too many at once that they had gone, and asking again brought something else.
+	MissImplausible MissReason = "implausible"
 )

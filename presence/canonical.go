@@ -1,6 +1,9 @@
 package presence
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // parseCanonical reads the very bytes that [Event.Data] writes, many times faster
 // than JSON is read. It takes nothing else: where it says no, the slow way says
@@ -35,6 +38,7 @@ func parseCanonical(data []byte) (e Event, ok bool) {
 	observed := r.take(len(timeSixPlace))
 	r.word(`","after":`)
 	e.After = r.after()
+	e.ConfirmedAt = r.confirmed()
 	r.word(`,"seq":`)
 	e.Seq = r.number()
 	r.word(`,"prev_seq":`)
@@ -47,7 +51,7 @@ func parseCanonical(data []byte) (e Event, ok bool) {
 		string(subject) != string(user) || string(at) != string(observed) {
 		return Event{}, false
 	}
-	e.AppID, e.Log, e.Encoding, e.User.ID = uint32(app), string(log), EncodingV1, string(user)
+	e.AppID, e.Log, e.Encoding, e.User.ID = uint32(app), string(log), e.Transition.Encoding(), string(user)
 	return e, true
 }
 
@@ -126,6 +130,8 @@ func canonicalKind(word []byte) Kind {
 		return KindBaseline
 	case "removed":
 		return KindRemoved
+	case "stale":
+		return KindStale
 	}
 	return 0 // an erased one is rare, and has another form
 }
@@ -162,6 +168,18 @@ func (r *canonical) after() time.Time {
 		return time.Time{}
 	}
 	r.word(`"`)
+	text := r.take(len(timeSixPlace))
+	r.word(`"`)
+	return r.time(text)
+}
+
+// confirmed reads what only EncodingV2 has.
+func (r *canonical) confirmed() time.Time {
+	const word = `,"confirmed_at":"`
+	if !bytes.HasPrefix(r.left, []byte(word)) {
+		return time.Time{}
+	}
+	r.word(word)
 	text := r.take(len(timeSixPlace))
 	r.word(`"`)
 	return r.time(text)

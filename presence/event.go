@@ -22,8 +22,12 @@ const (
 // that first told it, so that a replay is the same bytes years later.
 type Encoding int16
 
-// EncodingV1 is the first encoding and the one that new events get.
-const EncodingV1 Encoding = 1
+const (
+	// EncodingV1 is the first encoding, and that of every event that was not held back.
+	EncodingV1 Encoding = 1
+	// EncodingV2 is the first with confirmed_at behind after, for events that were.
+	EncodingV2 Encoding = 2
+)
 
 // Event is what is published about one transition.
 type Event struct {
@@ -52,8 +56,11 @@ func (e *Event) Subject() string { return Subject(e.AppID, e.Kind, e.User.ID) }
 // Encoding: the same event gives the same bytes, always. An Encoding that this
 // program does not know, or a status, kind or detail that is none, is an error.
 func (e *Event) Data() ([]byte, error) {
-	if e.Encoding != EncodingV1 {
+	if e.Encoding != EncodingV1 && e.Encoding != EncodingV2 {
 		return nil, fmt.Errorf("event %s: encoding %d is not known to this version", e.ID(), e.Encoding)
+	}
+	if e.Encoding != e.Transition.Encoding() {
+		return nil, fmt.Errorf("event %s: encoding %d, confirmed at %v", e.ID(), e.Encoding, e.ConfirmedAt)
 	}
 	if e.Kind < KindOnline || e.Kind > lastKind || e.From > Online || e.To > Online || e.Detail > NoSession {
 		return nil, fmt.Errorf("event %s: no such change: %s from %s to %s %s", e.ID(), e.Kind, e.From, e.To, e.Detail)
@@ -61,17 +68,17 @@ func (e *Event) Data() ([]byte, error) {
 	if e.Kind == KindErased && !e.nameless() {
 		return nil, fmt.Errorf("event %s: erased, and still tells of somebody", e.ID())
 	}
-	return e.appendV1(make([]byte, 0, 512)), nil
+	return e.append(make([]byte, 0, 512)), nil
 }
 
 // nameless tells whether an event says nothing of anybody, as an erased one does.
 func (e *Event) nameless() bool {
-	return e.User.ID == "" && e.From == Unknown && e.To == Unknown && e.Detail == NoDetail && e.After.IsZero() && e.PrevSeq == 0
+	return e.User.ID == "" && e.From == Unknown && e.To == Unknown && e.Detail == NoDetail && e.After.IsZero() && e.ConfirmedAt.IsZero() && e.PrevSeq == 0
 }
 
-// appendV1 writes the bytes by hand: no library's change of mind about escapes
+// append writes the bytes by hand: no library's change of mind about escapes
 // or order may ever change what was told.
-func (e *Event) appendV1(b []byte) []byte {
+func (e *Event) append(b []byte) []byte {
 	app := strconv.FormatUint(uint64(e.AppID), 10)
 	observed := e.ObservedAt.UTC().Format(timeSixPlace)
 	b = append(b, `{"specversion":"1.0","id":"`...)
@@ -106,6 +113,11 @@ func (e *Event) appendV1(b []byte) []byte {
 	} else {
 		b = append(b, '"')
 		b = e.After.UTC().AppendFormat(b, timeSixPlace)
+		b = append(b, '"')
+	}
+	if e.Encoding == EncodingV2 {
+		b = append(b, `,"confirmed_at":"`...)
+		b = e.ConfirmedAt.UTC().AppendFormat(b, timeSixPlace)
 		b = append(b, '"')
 	}
 	b = append(b, `,"seq":`...)
@@ -160,17 +172,21 @@ func parseJSON(data []byte) (Event, error) {
 		return Event{}, fmt.Errorf("read event: id %q has not three parts", w.ID)
 	}
 	d := w.Data
-	e := Event{AppID: d.AppID, Log: parts[1], Encoding: EncodingV1, Transition: Transition{
+	e := Event{AppID: d.AppID, Log: parts[1], Transition: Transition{
 		Seq: d.Seq, PrevSeq: d.PrevSeq, User: User{ID: d.UserID}, Kind: d.Kind, From: d.From, To: d.To,
 		Detail: d.Detail, ObservedAt: Instant(d.ObservedAt), Sweep: d.Sweep,
 	}}
 	if d.After != nil {
 		e.After = Instant(*d.After)
 	}
+	if d.ConfirmedAt != nil {
+		e.ConfirmedAt = Instant(*d.ConfirmedAt)
+	}
+	e.Encoding = e.Transition.Encoding()
 	if e.ID() != w.ID {
 		return Event{}, fmt.Errorf("read event: id %q contradicts app %d and seq %d", w.ID, d.AppID, d.Seq)
 	}
-	if e.Kind == 0 || e.Seq < 1 || e.ObservedAt.IsZero() || !tellable(e.ObservedAt) || !tellable(e.After) {
+	if e.Kind == 0 || e.Seq < 1 || e.ObservedAt.IsZero() || !tellable(e.ObservedAt) || !tellable(e.After) || !tellable(e.ConfirmedAt) {
 		return Event{}, fmt.Errorf("read event %q: no kind, no number or no time that an event can have", w.ID)
 	}
 	if e.Kind == KindErased && !e.nameless() {
@@ -188,16 +204,17 @@ type wireEvent struct {
 	ID   string `json:"id"`
 	Type string `json:"type"`
 	Data struct {
-		AppID      uint32     `json:"app_id"`
-		UserID     string     `json:"user_id"`
-		Kind       Kind       `json:"kind"`
-		From       Status     `json:"from"`
-		To         Status     `json:"to"`
-		Detail     Detail     `json:"detail"`
-		ObservedAt time.Time  `json:"observed_at"`
-		After      *time.Time `json:"after"`
-		Seq        int64      `json:"seq"`
-		PrevSeq    int64      `json:"prev_seq"`
-		Sweep      int64      `json:"sweep"`
+		AppID       uint32     `json:"app_id"`
+		UserID      string     `json:"user_id"`
+		Kind        Kind       `json:"kind"`
+		From        Status     `json:"from"`
+		To          Status     `json:"to"`
+		Detail      Detail     `json:"detail"`
+		ObservedAt  time.Time  `json:"observed_at"`
+		After       *time.Time `json:"after"`
+		ConfirmedAt *time.Time `json:"confirmed_at"`
+		Seq         int64      `json:"seq"`
+		PrevSeq     int64      `json:"prev_seq"`
+		Sweep       int64      `json:"sweep"`
 	} `json:"data"`
 }

@@ -19,8 +19,11 @@ const (
 	// leads from unknown to unknown, of the user "", in nobody's chain. One that stands
 	// for nothing comes behind an erased end of the ledger.
 	KindErased
+	// KindStale: there has been no answer about the user for longer than the operator
+	// allows; no transition. It leads to unknown, and a baseline leads back.
+	KindStale
 
-	lastKind = KindErased
+	lastKind = KindStale
 )
 
 // String returns the word used in subjects, events and SQL.
@@ -36,6 +39,8 @@ func (k Kind) String() string {
 		return "removed"
 	case KindErased:
 		return "erased"
+	case KindStale:
+		return "stale"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
@@ -66,7 +71,7 @@ func (k *Kind) UnmarshalText(text []byte) (err error) {
 
 // KindOf tells what a change between two statuses is. A change to the same
 // status is none: ok is false. It never returns [KindErased], which tells no
-// change.
+// change, nor [KindStale], which a removal looks like.
 func KindOf(from, to Status) (kind Kind, ok bool) {
 	switch {
 	case from == to:
@@ -80,4 +85,22 @@ func KindOf(from, to Status) (kind Kind, ok bool) {
 	default:
 		return KindOffline, true
 	}
+}
+
+// Leads tells whether an event of the kind may lead from one status to the other.
+// A removal may lead from unknown to unknown: behind a stale event.
+func (k Kind) Leads(from, to Status) bool {
+	switch k {
+	case KindOnline:
+		return from == Offline && to == Online
+	case KindOffline:
+		return from == Online && to == Offline
+	case KindBaseline:
+		return from == Unknown && to != Unknown
+	case KindRemoved, KindErased:
+		return to == Unknown && (k == KindRemoved || from == Unknown)
+	case KindStale:
+		return from != Unknown && to == Unknown
+	}
+	return false
 }

@@ -7,8 +7,11 @@ import "time"
 type State struct {
 	User    User
 	Watched bool
-	Status  Status
-	Detail  Detail
+	// Stale says that the status is unknown for lack of answers, and not because
+	// nobody ever answered or the user had left: the newest event is a [KindStale].
+	Stale  bool
+	Status Status
+	Detail Detail
 	// Since is the ObservedAt of the event that brought the status, ObservedAt
 	// is when the answer that last changed the state was read, and AskedAt when
 	// its request had left. All are zero before the first answer; in a change,
@@ -23,7 +26,25 @@ type State struct {
 type Changes struct {
 	Transitions []Transition
 	States      []State
+	// Held are changes that wait to be confirmed, new or in place of the one that
+	// waited for the same user; Settled are the numbers of users of whom none waits
+	// any more. A user is in one of the two at the most.
+	Held    []Held
+	Settled []uint32
 }
 
 // Empty tells whether there is nothing to write.
-func (c Changes) Empty() bool { return len(c.Transitions) == 0 && len(c.States) == 0 }
+func (c Changes) Empty() bool {
+	return len(c.Transitions) == 0 && len(c.States) == 0 && len(c.Held) == 0 && len(c.Settled) == 0
+}
+
+// Held is a change of one user that was seen and is not told yet: what is told of
+// the user still is the status before. It has no number in the ledger.
+type Held struct {
+	User   User
+	To     Status // as it was seen: online or offline
+	Detail Detail
+	// After and SeenAt are what After and ObservedAt of the transition will be: the
+	// last answer before, and the first that said To. Both are whole microseconds.
+	After, SeenAt time.Time
+}

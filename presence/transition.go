@@ -20,6 +20,27 @@ type Transition struct {
 	// (After, ObservedAt]. After is zero where nothing was known before.
 	After      time.Time
 	ObservedAt time.Time
+	// ConfirmedAt is when a change that was held back was taken for true: by then it
+	// had lasted for the hold, or had been asked about again. Zero where nothing was
+	// held back, as always by default; never before ObservedAt.
+	ConfirmedAt time.Time
 	// Sweep is the number of the sweep that saw the change, per app, from 1.
 	Sweep int64
+}
+
+// KnownAt is when the change became part of what is told: when it was seen, or, of
+// one that was held back, when it was confirmed.
+func (t *Transition) KnownAt() time.Time {
+	if t.ConfirmedAt.IsZero() {
+		return t.ObservedAt
+	}
+	return t.ConfirmedAt
+}
+
+// Encoding is the version that a new row of the ledger gets.
+func (t *Transition) Encoding() Encoding {
+	if t.ConfirmedAt.IsZero() {
+		return EncodingV1
+	}
+	return EncodingV2
 }

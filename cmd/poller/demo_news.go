@@ -43,7 +43,7 @@ type budgetNews struct {
 
 // toldNews is what the subscriber has heard.
 type toldNews struct {
-	Events          [presence.KindErased + 1]int // by kind
+	Events          [presence.KindStale + 1]int // by kind
 	Online, Offline int                          // users, as the events say
 	Seq             int64                        // the newest heard
 	Recorded        int64                        // the newest in the ledger, as of lately
