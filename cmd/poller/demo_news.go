@@ -44,10 +44,10 @@ type budgetNews struct {
 // toldNews is what the subscriber has heard.
 type toldNews struct {
 	Events          [presence.KindStale + 1]int // by kind
-	Online, Offline int                          // users, as the events say
-	Seq             int64                        // the newest heard
-	Recorded        int64                        // the newest in the ledger, as of lately
-	Delay           time.Duration                // from the answer to the subscriber, of the newest
+	Online, Offline int                         // users, as the events say
+	Seq             int64                       // the newest heard
+	Recorded        int64                       // the newest in the ledger, as of lately
+	Delay           time.Duration               // from the answer to the subscriber, of the newest
 }
 
 // Lag is how many events the subscriber has yet to hear.
