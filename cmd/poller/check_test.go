@@ -77,6 +77,10 @@ func TestCheckShowsWhatIsInEffect(t *testing.T) {
 		{"database.url", "postgres://u:" + mask + "@db/p", "file, line 4"},
 		{"data_dir", "/home/u/.local/share/poller", "default"},
 		{"lease.ttl", "10s", "default"},
+		{"stale_after", "0s", "default"},
+		{"hold.offline", "0s", "default"},
+		{"plausibility.max_offline_share", "0", "default"},
+		{"plausibility.patience", "30s", "default"},
 		{"nats.url", `""`, "default"},
 		{"stream.max_age", "30d", "default"},
 	} {

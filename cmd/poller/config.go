@@ -16,18 +16,21 @@ import (
 //
 // config stays in this package: rooms are handed values.
 type config struct {
-	Database  databaseConfig  `yaml:"database"`
-	NATS      natsConfig      `yaml:"nats"`
-	DataDir   string          `yaml:"data_dir"` // where the embedded Postgres and NATS keep their files; never empty
-	ZIM       zimConfig       `yaml:"zim"`
-	Schedule  string          `yaml:"schedule"` // cron or @every; checked, never empty
-	Apps      []appConfig     `yaml:"apps"`     // after loading: every app, complete, also the one given under zim
-	Watchlist watchlistConfig `yaml:"watchlist"`
-	Lease     leaseConfig     `yaml:"lease"`
-	Stream    streamConfig    `yaml:"stream"`
-	Retention retentionConfig `yaml:"retention"`
-	HTTP      httpConfig      `yaml:"http"`
-	Log       logConfig       `yaml:"log"`
+	Database     databaseConfig     `yaml:"database"`
+	NATS         natsConfig         `yaml:"nats"`
+	DataDir      string             `yaml:"data_dir"` // where the embedded Postgres and NATS keep their files; never empty
+	ZIM          zimConfig          `yaml:"zim"`
+	Schedule     string             `yaml:"schedule"`    // cron or @every; checked, never empty
+	StaleAfter   time.Duration      `yaml:"stale_after"` // 0: off
+	Hold         holdConfig         `yaml:"hold"`
+	Plausibility plausibilityConfig `yaml:"plausibility"`
+	Apps         []appConfig        `yaml:"apps"` // after loading: every app, complete, also the one given under zim
+	Watchlist    watchlistConfig    `yaml:"watchlist"`
+	Lease        leaseConfig        `yaml:"lease"`
+	Stream       streamConfig       `yaml:"stream"`
+	Retention    retentionConfig    `yaml:"retention"`
+	HTTP         httpConfig         `yaml:"http"`
+	Log          logConfig          `yaml:"log"`
 
 	// origins says for each key that was given where it was given; a key without one has its default.
 	origins map[string]origin
@@ -82,6 +85,18 @@ type appConfig struct {
 	Timeout          time.Duration `yaml:"timeout"`
 }
 
+// holdConfig says for how long a change must last before it is told, by the status that it leads to; 0: told at once.
+type holdConfig struct {
+	Offline time.Duration `yaml:"offline"`
+	Online  time.Duration `yaml:"online"`
+}
+
+// plausibilityConfig says how many may go offline at once before ZIM is asked again, and for how long.
+type plausibilityConfig struct {
+	MaxOfflineShare float64       `yaml:"max_offline_share"` // of those told online, below 1; 0: off
+	Patience        time.Duration `yaml:"patience"`
+}
+
 // watchlistConfig says how the watchlist is read.
 type watchlistConfig struct {
 	AllowSuddenDrop bool `yaml:"allow_sudden_drop"` // remove users at once also when most of a large list is gone
@@ -122,16 +137,17 @@ const day = 24 * time.Hour
 // defaultConfig is the configuration of somebody who said nothing; lookup reads the environment, for data_dir.
 func defaultConfig(lookup func(string) string) config {
 	return config{
-		NATS:      natsConfig{Replicas: 1, Listen: "127.0.0.1:4222"},
-		DataDir:   defaultDataDir(lookup),
-		ZIM:       zimConfig{BaseURL: "https://zim-api.zego.im", Rate: 20, BatchSize: 100, Timeout: 5 * time.Second},
-		Schedule:  "@every 1m",
-		Lease:     leaseConfig{TTL: 10 * time.Second},
-		Stream:    streamConfig{MaxAge: 30 * day},
-		Retention: retentionConfig{Transitions: 90 * day, EverySweep: 7 * day, Hourly: 90 * day, Snapshots: 400 * day},
-		HTTP:      httpConfig{Listen: "127.0.0.1:8080"},
-		Log:       logConfig{Level: "info", Format: "json"},
-		origins:   map[string]origin{},
+		NATS:         natsConfig{Replicas: 1, Listen: "127.0.0.1:4222"},
+		DataDir:      defaultDataDir(lookup),
+		ZIM:          zimConfig{BaseURL: "https://zim-api.zego.im", Rate: 20, BatchSize: 100, Timeout: 5 * time.Second},
+		Schedule:     "@every 1m",
+		Plausibility: plausibilityConfig{Patience: 30 * time.Second},
+		Lease:        leaseConfig{TTL: 10 * time.Second},
+		Stream:       streamConfig{MaxAge: 30 * day},
+		Retention:    retentionConfig{Transitions: 90 * day, EverySweep: 7 * day, Hourly: 90 * day, Snapshots: 400 * day},
+		HTTP:         httpConfig{Listen: "127.0.0.1:8080"},
+		Log:          logConfig{Level: "info", Format: "json"},
+		origins:      map[string]origin{},
 	}
 }
 

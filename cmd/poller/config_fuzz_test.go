@@ -50,6 +50,9 @@ func FuzzReadConfig(f *testing.F) {
 				t.Fatalf("an incomplete app, and no fault: %+v", a)
 			}
 		}
+		if share := cfg.Plausibility.MaxOfflineShare; cfg.StaleAfter < 0 || cfg.Hold.Offline < 0 || cfg.Hold.Online < 0 || share < 0 || share >= 1 || cfg.Plausibility.Patience <= 0 {
+			t.Fatalf("no fault in stale_after %v, hold %+v, plausibility %+v", cfg.StaleAfter, cfg.Hold, cfg.Plausibility)
+		}
 		if err := writeSettings(&strings.Builder{}, cfg); err != nil {
 			t.Fatal(err)
 		}

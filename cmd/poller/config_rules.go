@@ -33,7 +33,7 @@ func (l *loading) checkValue(v leaf) error {
 	case *int:
 		return checkCount(v.key, *p)
 	case *float64:
-		return within(*p, minRate, maxRate, " requests a second")
+		return checkNumber(v.key, *p)
 	case *time.Duration:
 		return checkDuration(v.key, *p)
 	}
@@ -92,10 +92,29 @@ func checkCount(key string, n int) error {
 	return within(n, 1, 5, "") // nats.replicas
 }
 
+func checkNumber(key string, n float64) error {
+	if key == "plausibility.max_offline_share" {
+		if n < 0 || n >= 1 {
+			return errors.New("must be 0 for off, or a share over 0 and under 1, such as 0.3")
+		}
+		return nil
+	}
+	return within(n, minRate, maxRate, " requests a second") // zim.rate
+}
+
 func checkDuration(key string, d time.Duration) error {
 	switch settingOf(key) {
 	case "zim.timeout":
 		return between(d, 100*time.Millisecond, time.Minute)
+	case "stale_after":
+		if d == 0 {
+			return nil
+		}
+		return offOr(between(d, 10*time.Second, 365*day))
+	case "hold.offline", "hold.online":
+		return between(d, 0, time.Hour)
+	case "plausibility.patience":
+		return between(d, time.Second, 10*time.Minute)
 	case "lease.ttl":
 		return between(d, 2*time.Second, 10*time.Minute)
 	case "stream.max_age":
@@ -116,6 +135,14 @@ func between(d, least, most time.Duration) error {
 		return fmt.Errorf("must be from %s to %s", formatDuration(least), formatDuration(most))
 	}
 	return nil
+}
+
+// offOr adds to the error of a value that may also be 0 what that means.
+func offOr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w, or 0 for off", err)
 }
 
 func oneOf(text string, words ...string) error {

@@ -22,6 +22,7 @@ func (l *loading) checkTogether() {
 		l.readable("nats.tls.key", c.NATS.TLS.Key)
 	}
 	l.checkRetention()
+	l.checkStale()
 	if _, port, err := net.SplitHostPort(c.HTTP.Listen); err == nil && port != "0" && c.NATS.URL == "" && c.NATS.Listen == c.HTTP.Listen {
 		key, other := "http.listen", "nats.listen"
 		if l.givenOf(key, other) == other {
@@ -53,6 +54,20 @@ func (l *loading) checkRetention() {
 	l.checkOutlives("retention.snapshots", keep.Snapshots, "retention.transitions", keep.Transitions, ": transitions follow on a snapshot")
 	l.checkOutlives("retention.hourly", keep.Hourly, "retention.every_sweep", keep.EverySweep, "")
 	l.checkOutlives("retention.snapshots", keep.Snapshots, "retention.hourly", keep.Hourly, "")
+}
+
+// checkStale holds that nobody goes stale while it is still found out whether they changed: what is held back would be
+// dropped each time before it could be told.
+func (l *loading) checkStale() {
+	c := l.cfg
+	if c.StaleAfter == 0 || l.faulty("stale_after", "hold.offline", "hold.online", "plausibility.patience") {
+		return
+	}
+	l.checkOutlives("stale_after", c.StaleAfter, "hold.offline", c.Hold.Offline, "")
+	l.checkOutlives("stale_after", c.StaleAfter, "hold.online", c.Hold.Online, "")
+	if c.Plausibility.MaxOfflineShare > 0 {
+		l.checkOutlives("stale_after", c.StaleAfter, "plausibility.patience", c.Plausibility.Patience, "")
+	}
 }
 
 // checkOutlives reports a duration that is shorter than the one it must outlive, at whichever of the two was given.
