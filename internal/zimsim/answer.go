@@ -2,6 +2,8 @@ package zimsim
 
 import (
 	"encoding/json"
+	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -167,6 +169,8 @@ func (a *answer) spoil(f *liveFault, asked []string, d *dice) {
 		a.result = append(a.result, a.result[:share(f, len(a.result))]...)
 	case Contradictory:
 		a.contradict(share(f, len(a.result)))
+	case Lost, Gone:
+		a.lie(f)
 	}
 }
 
@@ -202,4 +206,30 @@ func (a *answer) contradict(n int) {
 		}
 		a.result = append(a.result, line{id: l.id, word: word})
 	}
+}
+
+// lie says of users who are online that they are not. Who is lied about depends on the
+// user alone, so to ask again brings the same, as it does from a gateway that has lost
+// a part of its sessions.
+func (a *answer) lie(f *liveFault) {
+	a.result = slices.DeleteFunc(a.result, func(l line) bool {
+		if f.Kind != Gone || !strings.EqualFold(l.word, "Online") || !lied(l.id, f.Share) {
+			return false
+		}
+		a.errorList = append(a.errorList, line{id: l.id, code: codeNoSession})
+		return true
+	})
+	for i, l := range a.result {
+		if f.Kind == Lost && strings.EqualFold(l.word, "Online") && lied(l.id, f.Share) {
+			a.result[i].word = "Offline"
+		}
+	}
+}
+
+// lied tells whether a user is among the share that is lied about.
+func lied(id string, share float64) bool {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(id)) // never fails
+	d := dice{h.Sum64()}
+	return d.chance(share)
 }

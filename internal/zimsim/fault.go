@@ -36,6 +36,8 @@ const (
 	BothLists     Kind = "both_lists"     // Share of Result, at least one, also stands in ErrorList
 	Twice         Kind = "twice"          // Share of Result, at least one, stands there twice, alike
 	Contradictory Kind = "contradictory"  // Share of Result, at least one, stands there twice, Online and Offline
+	Lost          Kind = "lost"           // says Offline of who is online, of Share of the users: the same ones in each answer
+	Gone          Kind = "gone"           // says of them, as Lost, that they have logged out
 	Truncated     Kind = "truncated"      // JSON that ends early, in a complete HTTP answer
 	CutBody       Kind = "cut_body"       // the connection ends in the middle of the body
 )
@@ -52,7 +54,7 @@ func (k Kind) wire() bool {
 // data says whether the kind spoils the data of an acceptable request.
 func (k Kind) data() bool {
 	switch k {
-	case SlowAnswer, Partial, Invented, UnknownStatus, LowerCase, Empty, BothLists, Twice, Contradictory, Truncated, CutBody:
+	case SlowAnswer, Partial, Invented, UnknownStatus, LowerCase, Empty, BothLists, Twice, Contradictory, Lost, Gone, Truncated, CutBody:
 		return true
 	}
 	return false

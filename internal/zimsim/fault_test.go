@@ -59,6 +59,12 @@ func TestFaults(t *testing.T) {
 		{"contradictory:1", func(r reply, err error) bool {
 			return len(r.Result) == 12 && (r.said()["on1"] == "OnlineOffline" || r.said()["on1"] == "OfflineOnline")
 		}},
+		{"lost:1", func(r reply, err error) bool {
+			return r.Code == 0 && strange(r) == 0 && lines(r) == 8 && r.said()["on1"] == "Offline" && r.said()["out1"] == "660200001"
+		}},
+		{"gone:1", func(r reply, err error) bool {
+			return r.Code == 0 && lines(r) == 8 && r.said()["on4"] == "660200001" && r.said()["off1"] == "Offline"
+		}},
 		{"slow:20ms", func(r reply, err error) bool { return cmp.Equal(r.said(), townSaid) }},
 		{"slow_answer:20ms", func(r reply, err error) bool { return cmp.Equal(r.said(), townSaid) }},
 	} {
@@ -99,6 +105,50 @@ func TestFaults(t *testing.T) {
 				t.Errorf("books: %+v", stats)
 			}
 		})
+	}
+}
+
+// Who is said to have gone is the same user each time, about the share that was asked for; a batch of them alone has
+// the code that ZIM has for it; and the truth stays what it was.
+func TestLiesAreOfTheSameUsers(t *testing.T) {
+	s := start(t, func(c *Config) { c.Apps[0].Rate = -1 })
+	client := browser(t)
+	ids := many(100)
+	states := map[string]State{}
+	for _, id := range ids {
+		states[id] = Online
+	}
+	mustSet(t, s, states)
+	_, changes := s.App(0).Changes(0)
+	for text, word := range map[string]string{"lost:0.3": "Offline", "gone:0.3": "660200001"} {
+		list, err := ParseFaults(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AddFaults(list...); err != nil {
+			t.Fatal(err)
+		}
+		first := ask(t, client, s.URL(), valid(ids...).String()).said()
+		if again := ask(t, client, s.URL(), valid(ids...).String()).said(); !cmp.Equal(first, again) {
+			t.Errorf("%s: %s", text, cmp.Diff(first, again))
+		}
+		var gone []string
+		for id, said := range first {
+			if said == word {
+				gone = append(gone, id)
+			}
+		}
+		if len(first) != 100 || len(gone) < 20 || len(gone) > 40 {
+			t.Errorf("%s: %d of %d users are gone, want about 30 of 100", text, len(gone), len(first))
+		}
+		if r := ask(t, client, s.URL(), valid(gone...).String()); (r.Code == 660200001) != (text == "gone:0.3") {
+			t.Errorf("%s: code %d for %d users who are gone", text, r.Code, len(gone))
+		}
+		s.ClearFaults()
+	}
+	kept, _ := s.App(0).Changes(0)
+	if len(kept) != 100 || changes != 0 {
+		t.Errorf("%d changes, want those of the beginning alone", len(kept))
 	}
 }
 
