@@ -1,28 +1,18 @@
 package presence
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// What is told about the event stream itself goes to a stream beside it. Its
-// messages have no Presence-Seq: they are not events of the ledger. More kinds of
-// them may come; consumers ignore those that they do not know.
-const (
-	// ControlRoot is the first three tokens of their subjects.
-	ControlRoot = "presence.control.v1"
-	// ErasedWord is the last token of the subject of an [Erased].
-	ErasedWord = "erased"
-	// ErasedType is the CloudEvents type of an [Erased].
-	ErasedType = "presence.erased.v1"
-	// MostErasedRanges is how many runs of numbers one [Erased] holds at the most.
-	MostErasedRanges = 2000
-)
+// ControlRoot is the first three tokens of the subjects of what is told about the
+// event stream itself, in a stream beside it. Its messages have no Presence-Seq:
+// they are not events of the ledger. More kinds of them may come; consumers ignore
+// those that they do not know.
+const ControlRoot = "presence.control.v1"
 
 // ControlSubject returns the NATS subject presence.control.v1.<app_id>.<word>;
 // the word ">" stands for all.
@@ -30,111 +20,58 @@ func ControlSubject(appID uint32, word string) string {
 	return ControlRoot + "." + strconv.FormatUint(uint64(appID), 10) + "." + word
 }
 
-// Erased tells which events were erased on somebody's request, and never whose
-// they were. Their messages are deleted from the streams after it was told: a hole
-// in the numbering that it names is none to be alarmed about. Who keeps events
-// deletes those with these numbers.
-type Erased struct {
+// Control is a message about the event stream: an [Erased], a [SweepTold], an
+// [IncidentTold] or a [LeaseTold].
+type Control interface {
+	// ID is the CloudEvents id: the same however often the message is told.
+	ID() string
+	// Subject is the NATS subject.
+	Subject() string
+	// Data is the CloudEvents 1.0 structured JSON; an error says what in the message
+	// cannot be told.
+	Data() ([]byte, error)
+}
+
+// Mark numbers what is told in one term of an app's lease.
+type Mark struct {
 	AppID uint32
-	// Seqs are the events' Presence-Seqs; 1 to [MostErasedRanges] runs.
-	Seqs SeqSet
-	// ErasedAt is when it was told, in whole microseconds.
-	ErasedAt time.Time
+	// Log is that of the events of the term.
+	Log string
+	// Epoch is the number of the term, one more with each holder of the lease.
+	Epoch int64
+	// N counts the messages of the term from 1, also those that were given up: a
+	// number that is missing was never told.
+	N int64
 }
 
-// ErasedOf tells of a set of numbers in as many messages as it needs; of an empty
-// one in none.
-func ErasedOf(appID uint32, seqs SeqSet, at time.Time) []Erased {
-	var told []Erased
-	for len(seqs) > 0 {
-		n := min(len(seqs), MostErasedRanges)
-		told = append(told, Erased{appID, seqs[:n], Instant(at)})
-		seqs = seqs[n:]
-	}
-	return told
+// ID returns the CloudEvents id, <app_id>-<log>-<epoch>-<n>.
+func (m Mark) ID() string {
+	return strconv.FormatUint(uint64(m.AppID), 10) + "-" + m.Log + "-" + strconv.FormatInt(m.Epoch, 10) + "-" + strconv.FormatInt(m.N, 10)
 }
 
-// ID returns the CloudEvents id, <app_id>-erased-<hash of the numbers>: the same
-// numbers of an app have the same id however often they are told.
-func (e *Erased) ID() string {
-	sum := sha256.Sum256(e.appendSeqs(nil))
-	return strconv.FormatUint(uint64(e.AppID), 10) + "-erased-" + hex.EncodeToString(sum[:16])
-}
-
-// Subject returns the NATS subject.
-func (e *Erased) Subject() string { return ControlSubject(e.AppID, ErasedWord) }
-
-// Data returns the CloudEvents 1.0 structured JSON. Numbers or a time that cannot
-// be told are an error.
-func (e *Erased) Data() ([]byte, error) {
-	if err := e.check(); err != nil {
-		return nil, fmt.Errorf("erased events of app %d: %w", e.AppID, err)
+func (m Mark) check() error {
+	if len(m.Log) != 8 || strings.Trim(m.Log, "0123456789abcdef") != "" {
+		return fmt.Errorf("log %q is not 8 hex digits", m.Log)
 	}
-	app := strconv.FormatUint(uint64(e.AppID), 10)
-	at := e.ErasedAt.UTC().Format(timeSixPlace)
-	b := make([]byte, 0, 320+24*len(e.Seqs))
-	b = append(b, `{"specversion":"1.0","id":"`+e.ID()+`","source":"/zim/`+app+`","type":"`+ErasedType+`","time":"`+at...)
-	b = append(b, `","datacontenttype":"application/json","data":{"app_id":`+app+`,"seqs":`...)
-	b = e.appendSeqs(b)
-	return append(b, `,"erased_at":"`+at+`"}}`...), nil
-}
-
-func (e *Erased) appendSeqs(b []byte) []byte {
-	b = append(b, '[')
-	for i, run := range e.Seqs {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '[')
-		b = strconv.AppendInt(b, run.First, 10)
-		b = append(b, ',')
-		b = strconv.AppendInt(b, run.Last, 10)
-		b = append(b, ']')
-	}
-	return append(b, ']')
-}
-
-func (e *Erased) check() error {
-	if len(e.Seqs) == 0 || len(e.Seqs) > MostErasedRanges {
-		return fmt.Errorf("%d runs of numbers, not 1 to %d", len(e.Seqs), MostErasedRanges)
-	}
-	before := int64(-1)
-	for _, run := range e.Seqs {
-		if run.First < 1 || run.Last < run.First || run.First <= before+1 {
-			return fmt.Errorf("%d to %d is no run of numbers behind %d", run.First, run.Last, before)
-		}
-		before = run.Last
-	}
-	if e.ErasedAt.IsZero() || !tellable(e.ErasedAt) {
-		return errors.New("no time that can be told")
+	if m.Epoch < 1 || m.N < 1 {
+		return fmt.Errorf("epoch %d and number %d are not both positive", m.Epoch, m.N)
 	}
 	return nil
 }
 
-// ParseErased reads what [Erased.Data] writes. Fields that it does not know are
-// passed over; another type, or numbers that are none, are an error.
-func ParseErased(data []byte) (Erased, error) {
-	var w struct {
-		ID   string `json:"id"`
-		Type string `json:"type"`
-		Data struct {
-			AppID    uint32     `json:"app_id"`
-			Seqs     [][2]int64 `json:"seqs"`
-			ErasedAt time.Time  `json:"erased_at"`
-		} `json:"data"`
+// parseMark reads an id as [Mark.ID] writes it.
+func parseMark(appID uint32, id string) (Mark, error) {
+	m := Mark{AppID: appID}
+	if parts := strings.Split(id, "-"); len(parts) == 4 {
+		m.Log = parts[1]
+		m.Epoch, _ = strconv.ParseInt(parts[2], 10, 64) // 0 is refused below
+		m.N, _ = strconv.ParseInt(parts[3], 10, 64)
 	}
-	if err := json.Unmarshal(data, &w); err != nil {
-		return Erased{}, fmt.Errorf("read erased events: %w", err)
+	if err := m.check(); err != nil || m.ID() != id {
+		return m, errors.New("the id is not one of this app")
 	}
-	if w.Type != ErasedType {
-		return Erased{}, fmt.Errorf("read erased events %q: type %q is not %q", w.ID, w.Type, ErasedType)
-	}
-	e := Erased{AppID: w.Data.AppID, ErasedAt: Instant(w.Data.ErasedAt)}
-	for _, run := range w.Data.Seqs {
-		e.Seqs = append(e.Seqs, SeqRange{run[0], run[1]})
-	}
-	if err := e.check(); err != nil {
-		return Erased{}, fmt.Errorf("read erased events %q: %w", w.ID, err)
-	}
-	return e, nil
+	return m, nil
 }
+
+// told tells whether a time can be told, and is one.
+func told(t time.Time) bool { return !t.IsZero() && tellable(t) }

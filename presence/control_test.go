@@ -12,151 +12,200 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-var erasedAt = time.Date(2026, 11, 22, 18, 43, 36, 120114000, time.UTC)
+var sweptAt = time.Date(2026, 11, 22, 18, 43, 36, 120114000, time.UTC)
 
-func TestErasedGolden(t *testing.T) {
-	e := presence.Erased{AppID: 1234567890, Seqs: presence.SeqSetOf(41, 7, 42, 43), ErasedAt: erasedAt}
-	const want = `{"specversion":"1.0","id":"1234567890-erased-3bfe6dd484b57cae3ff0a31c97449e72","source":"/zim/1234567890",` +
-		`"type":"presence.erased.v1","time":"2026-11-22T18:43:36.120114Z","datacontenttype":"application/json",` +
-		`"data":{"app_id":1234567890,"seqs":[[7,7],[41,43]],"erased_at":"2026-11-22T18:43:36.120114Z"}}`
-	data, err := e.Data()
-	if err != nil || string(data) != want {
-		t.Errorf("Data:\n%s, %v\nwant\n%s", data, err, want)
-	}
-	if got, want := e.Subject(), "presence.control.v1.1234567890.erased"; got != want {
-		t.Errorf("Subject %s, want %s", got, want)
+// told is one message of each sort that the holder of a lease tells, with its bytes.
+func told() map[string]struct {
+	control presence.Control
+	text    string
+} {
+	mark := presence.Mark{AppID: 1234567890, Log: "7f3a90c2", Epoch: 12, N: 345}
+	const id = `{"specversion":"1.0","id":"1234567890-7f3a90c2-12-345","source":"/zim/1234567890",`
+	return map[string]struct {
+		control presence.Control
+		text    string
+	}{
+		"sweep started": {
+			&presence.SweepTold{Mark: mark, Sweep: 881, StartedAt: sweptAt, Watched: 50000},
+			id + `"type":"presence.sweep.v1","time":"2026-11-22T18:43:36.120114Z","datacontenttype":"application/json",` +
+				`"data":{"app_id":1234567890,"phase":"started","sweep":881,"started_at":"2026-11-22T18:43:36.120114Z","watched":50000}}`,
+		},
+		"sweep finished": {
+			&presence.SweepTold{
+				Mark: mark, Sweep: 881, StartedAt: sweptAt, Watched: 50000, FinishedAt: sweptAt.Add(25341 * time.Millisecond), Complete: true,
+				Seen: 49990, Missed: 10, Held: 3, RemovalsHeld: 2, Transitions: 117, Requests: 501, BudgetUsed: 0.98852, Seq: 4711,
+			},
+			id + `"type":"presence.sweep.v1","time":"2026-11-22T18:44:01.461114Z","datacontenttype":"application/json",` +
+				`"data":{"app_id":1234567890,"phase":"finished","sweep":881,"started_at":"2026-11-22T18:43:36.120114Z","watched":50000,` +
+				`"finished_at":"2026-11-22T18:44:01.461114Z","duration_ms":25341,"complete":true,"seen":49990,"missed":10,"held":3,` +
+				`"removals_held":2,"transitions":117,"requests":501,"budget_used":0.9885,"seq":4711}}`,
+		},
+		"incident": {
+			&presence.IncidentTold{
+				Mark: mark, Incident: 1, BeganAt: sweptAt, EndedAt: sweptAt.Add(3 * time.Second), Outcome: presence.OutcomeDiscarded, Flips: 900,
+				Share: 0.75, SampleAsked: 50, SampleOffline: 1, CanariesAsked: 40, CanariesOffline: 0, Rounds: 1,
+			},
+			id + `"type":"presence.incident.v1","time":"2026-11-22T18:43:39.120114Z","datacontenttype":"application/json",` +
+				`"data":{"app_id":1234567890,"incident":1,"began_at":"2026-11-22T18:43:36.120114Z","ended_at":"2026-11-22T18:43:39.120114Z",` +
+				`"outcome":"discarded","flips":900,"share":0.7500,"sample_asked":50,"sample_offline":1,"canaries_asked":40,` +
+				`"canaries_offline":0,"rounds":1}}`,
+		},
+		"lease": {
+			&presence.LeaseTold{Mark: mark, Owner: `host"1:77:a0b1c2`, At: sweptAt},
+			id + `"type":"presence.lease.v1","time":"2026-11-22T18:43:36.120114Z","datacontenttype":"application/json",` +
+				`"data":{"app_id":1234567890,"epoch":12,"owner":"host\"1:77:a0b1c2","state":"taken","at":"2026-11-22T18:43:36.120114Z"}}`,
+		},
 	}
 }
 
-func TestErasedRoundTrip(t *testing.T) {
+func TestControlGolden(t *testing.T) {
+	for name, m := range told() {
+		data, err := m.control.Data()
+		if err != nil || string(data) != m.text {
+			t.Errorf("%s:\n%s, %v\nwant\n%s", name, data, err, m.text)
+		}
+		sort, _, _ := strings.Cut(name, " ")
+		if got, want := m.control.Subject(), "presence.control.v1.1234567890."+sort; got != want {
+			t.Errorf("%s: subject %s, want %s", name, got, want)
+		}
+		if got, want := m.control.ID(), "1234567890-7f3a90c2-12-345"; got != want {
+			t.Errorf("%s: id %s, want %s", name, got, want)
+		}
+	}
+}
+
+// parsed reads a message with the reader of its sort.
+func parsed(data string) (presence.Control, error) {
+	switch {
+	case strings.Contains(data, presence.SweepType):
+		m, err := presence.ParseSweepTold([]byte(data))
+		return &m, err
+	case strings.Contains(data, presence.IncidentType):
+		m, err := presence.ParseIncidentTold([]byte(data))
+		return &m, err
+	}
+	m, err := presence.ParseLeaseTold([]byte(data))
+	return &m, err
+}
+
+// What is told is read as it was; at random, with figures of every size.
+func TestControlRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		runs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) presence.SeqRange {
-			first := rapid.Int64Range(1, 1<<40).Draw(t, "first")
-			return presence.SeqRange{First: first, Last: first + rapid.Int64Range(0, 9).Draw(t, "more")}
-		}), 1, 50).Draw(t, "runs")
+		n := rapid.IntRange(0, 1<<40)
+		share := rapid.Custom(func(t *rapid.T) float64 { return float64(rapid.IntRange(0, 10000).Draw(t, "part")) / 10000 })
 		at := presence.Instant(time.UnixMicro(rapid.Int64Range(0, 4e15).Draw(t, "at")))
-		e := presence.Erased{AppID: rapid.Uint32().Draw(t, "app"), Seqs: presence.NewSeqSet(runs...), ErasedAt: at}
-		data, err := e.Data()
-		if err != nil {
-			t.Fatal(err)
+		later := at.Add(time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "µs")) * time.Microsecond)
+		mark := presence.Mark{
+			AppID: rapid.Uint32().Draw(t, "app"), Log: rapid.StringMatching(`[0-9a-f]{8}`).Draw(t, "log"),
+			Epoch: rapid.Int64Min(1).Draw(t, "epoch"), N: rapid.Int64Min(1).Draw(t, "n"),
 		}
-		if !json.Valid(data) {
-			t.Fatalf("no JSON: %s", data)
-		}
-		got, err := presence.ParseErased(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(e, got); diff != "" {
-			t.Fatalf("round trip (-was +is):\n%s", diff)
+		seen, missed := n.Draw(t, "seen"), n.Draw(t, "missed")
+		asked := rapid.IntRange(10, 50)
+		for _, m := range []presence.Control{
+			&presence.SweepTold{Mark: mark, Sweep: rapid.Int64Min(1).Draw(t, "sweep"), StartedAt: at, Watched: n.Draw(t, "watched")},
+			&presence.SweepTold{
+				Mark: mark, Sweep: 1, StartedAt: at, Watched: seen + missed, FinishedAt: later, Complete: rapid.Bool().Draw(t, "complete"),
+				Seen: seen, Missed: missed, Held: n.Draw(t, "held"), RemovalsHeld: n.Draw(t, "removals"), Transitions: n.Draw(t, "transitions"),
+				Requests: n.Draw(t, "requests"), BudgetUsed: share.Draw(t, "used"), Seq: rapid.Int64Min(0).Draw(t, "seq"),
+			},
+			&presence.IncidentTold{
+				Mark: mark, Incident: 7, BeganAt: at, EndedAt: later, Outcome: rapid.SampledFrom([]string{"released", "discarded"}).Draw(t, "outcome"),
+				Flips: n.Draw(t, "flips"), Share: share.Draw(t, "share"), SampleAsked: asked.Draw(t, "sample"), SampleOffline: 9,
+				CanariesAsked: asked.Draw(t, "canaries"), CanariesOffline: 3, Rounds: n.Draw(t, "rounds"),
+			},
+			&presence.LeaseTold{Mark: mark, Owner: rapid.String().Draw(t, "owner"), Released: rapid.Bool().Draw(t, "released"), At: at},
+		} {
+			data, err := m.Data()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !json.Valid(data) {
+				t.Fatalf("no JSON: %s", data)
+			}
+			got, err := parsed(string(data))
+			if err != nil {
+				t.Fatalf("%s: %v", data, err)
+			}
+			if diff := cmp.Diff(m, got); diff != "" {
+				t.Fatalf("round trip (-was +is):\n%s", diff)
+			}
 		}
 	})
 }
 
-func TestErasedRefused(t *testing.T) {
-	good := `{"id":"x","type":"presence.erased.v1","data":{"app_id":1,"seqs":[[1,2],[5,5]],"erased_at":"2026-11-22T18:43:36.120114Z","more":1},"new":{}}`
-	if _, err := presence.ParseErased([]byte(good)); err != nil {
-		t.Fatalf("a message with more fields: %v", err)
-	}
-	for name, replace := range map[string][2]string{
-		"another type":   {"presence.erased.v1", "presence.sweep.v1"},
-		"no runs":        {"[[1,2],[5,5]]", "[]"},
-		"zero":           {"[1,2]", "[0,2]"},
-		"backwards":      {"[1,2]", "[2,1]"},
-		"not ascending":  {"[[1,2],[5,5]]", "[[5,5],[1,2]]"},
-		"touching":       {"[5,5]", "[3,5]"},
-		"overlapping":    {"[5,5]", "[2,5]"},
-		"no time":        {`"2026-11-22T18:43:36.120114Z"`, `"0001-01-01T00:00:00Z"`},
-		"no number":      {"[5,5]", `["five",5]`},
-		"too many":       {"[[1,2],[5,5]]", manyRuns(presence.MostErasedRanges + 1)},
-		"no JSON at all": {"{", ""},
+func TestControlRefused(t *testing.T) {
+	all := told()
+	for _, c := range []struct{ sort, old, other string }{
+		{"sweep started", "sweep.v1", "sweep.v2"}, {"sweep started", `"phase":"started"`, `"phase":"paused"`}, {"sweep started", `"sweep":881`, `"sweep":0`},
+		{"sweep started", `"started_at":"2026`, `"started_at":"0001-01-01T00:00:00Z","x":"`}, {"sweep started", `"watched":50000`, `"watched":-1`},
+		{"sweep started", `-12-345`, `-0-345`}, {"sweep started", `-12-345`, `-12-0`}, {"sweep started", `-12-345`, `-12`}, {"sweep started", `-12-345`, `-012-345`},
+		{"sweep started", "7f3a90c2", "7f3a90c"}, {"sweep started", "7f3a90c2", "7F3A90C2"}, {"sweep started", `"app_id":1234567890`, `"app_id":1`},
+		{"sweep started", `{"specversion"`, `["specversion"`}, {"sweep finished", `"finished_at":"2026`, `"x":"`}, {"sweep finished", `finished_at":"2026`, `finished_at":"2025`},
+		{"sweep finished", `"seen":49990`, `"seen":49989`}, {"sweep finished", `"missed":10`, `"missed":-1`}, {"sweep finished", `"held":3`, `"held":-1`},
+		{"sweep finished", `"budget_used":0.9885`, `"budget_used":1.0001`}, {"sweep finished", `"budget_used":0.9885`, `"budget_used":-0.1`},
+		{"sweep finished", `"seq":4711`, `"seq":-1`}, {"sweep finished", `"complete":true`, `"complete":"yes"`},
+		{"incident", `"discarded"`, `"forgotten"`}, {"incident", `"incident":1`, `"incident":0`}, {"incident", `"share":0.7500`, `"share":2`},
+		{"incident", `"sample_offline":1`, `"sample_offline":51`}, {"incident", `"canaries_offline":0`, `"canaries_offline":41`}, {"incident", `"flips":900`, `"flips":-900`},
+		{"incident", `"ended_at":"2026`, `"ended_at":"2025`}, {"incident", `"began_at"`, `"begun_at"`}, {"incident", `-12-345`, `-12-345-1`},
+		{"lease", `"taken"`, `"lost"`}, {"lease", `"epoch":12`, `"epoch":13`}, {"lease", `"at":`, `"on":`}, {"lease", "lease.v1", "erased.v1"},
 	} {
-		if e, err := presence.ParseErased([]byte(strings.Replace(good, replace[0], replace[1], 1))); err == nil {
-			t.Errorf("%s: read as %v, want an error", name, e)
+		text := strings.Replace(all[c.sort].text, c.old, c.other, 1)
+		if text == all[c.sort].text {
+			t.Errorf("%s has no %s", c.sort, c.old)
+		}
+		if m, err := parsed(text); err == nil {
+			t.Errorf("%s with %s was read as %+v, want an error", c.sort, c.other, m)
+		}
+	}
+	for name, m := range all {
+		more := strings.Replace(m.text, `"data":{`, `"region":"x","data":{"more":[1],`, 1)
+		if _, err := parsed(more); err != nil {
+			t.Errorf("%s with more fields: %v", name, err)
 		}
 	}
 }
 
-func manyRuns(n int) string {
-	runs := make([][2]int, n)
-	for i := range runs {
-		runs[i] = [2]int{2*i + 1, 2*i + 1}
-	}
-	data, _ := json.Marshal(runs)
-	return string(data)
-}
-
-// TestErasedOf: what is too much for one message goes out in several, whose ids
-// differ and stay the same when they are told again.
-func TestErasedOf(t *testing.T) {
-	var seqs []int64
-	for i := range int64(2*presence.MostErasedRanges + 1) {
-		seqs = append(seqs, 2*i+1)
-	}
-	set := presence.SeqSetOf(seqs...)
-	told := presence.ErasedOf(1, set, erasedAt)
-	again := presence.ErasedOf(1, set, erasedAt.Add(time.Hour))
-	var all presence.SeqSet
-	ids := map[string]bool{}
-	for i := range told {
-		if _, err := told[i].Data(); err != nil {
-			t.Errorf("message %d: %v", i, err)
+// What cannot be told is not told in part.
+func TestControlUntellable(t *testing.T) {
+	mark := presence.Mark{AppID: 1, Log: "7f3a90c2", Epoch: 1, N: 1}
+	for name, m := range map[string]presence.Control{
+		"no mark":            &presence.LeaseTold{Mark: presence.Mark{AppID: 1, Log: "x", Epoch: 1, N: 1}, At: sweptAt},
+		"no time":            &presence.LeaseTold{Mark: mark},
+		"ends before it":     &presence.SweepTold{Mark: mark, Sweep: 1, StartedAt: sweptAt, FinishedAt: sweptAt.Add(-1)},
+		"somebody not asked": &presence.SweepTold{Mark: mark, Sweep: 1, StartedAt: sweptAt, FinishedAt: sweptAt, Complete: true, Watched: 2, Seen: 1},
+		"no outcome":         &presence.IncidentTold{Mark: mark, Incident: 1, BeganAt: sweptAt, EndedAt: sweptAt},
+	} {
+		if data, err := m.Data(); err == nil {
+			t.Errorf("%s: %s, want an error", name, data)
 		}
-		all = all.Union(told[i].Seqs)
-		ids[told[i].ID()] = true
-		if told[i].ID() != again[i].ID() {
-			t.Errorf("message %d has another id when it is told again", i)
-		}
-	}
-	if len(told) != 3 || len(ids) != 3 || !cmp.Equal(all, set) {
-		t.Errorf("%d messages with %d ids, of %d numbers; want 3, 3 and %d", len(told), len(ids), all.Len(), set.Len())
-	}
-	if other := (presence.Erased{AppID: 2, Seqs: told[0].Seqs}); ids[other.ID()] {
-		t.Error("another app has the same id")
-	}
-	if none := presence.ErasedOf(1, nil, erasedAt); len(none) != 0 {
-		t.Errorf("no numbers are told as %v", none)
 	}
 }
 
-// TestSeqSet compares the sets with the plainest there are.
-func TestSeqSet(t *testing.T) {
-	some := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) presence.SeqRange {
-		first := rapid.Int64Range(1, 40).Draw(t, "first")
-		return presence.SeqRange{First: first, Last: first + rapid.Int64Range(-1, 5).Draw(t, "more")}
-	}), 0, 8)
-	plain := func(runs []presence.SeqRange) map[int64]bool {
-		set := map[int64]bool{}
-		for _, run := range runs {
-			for seq := run.First; seq <= run.Last; seq++ {
-				set[seq] = true
-			}
-		}
-		return set
+// FuzzParseControl feeds the readers any bytes. What they take is told in bytes
+// that they read as the same.
+func FuzzParseControl(f *testing.F) {
+	for _, m := range told() {
+		f.Add(m.text)
+		f.Add(strings.ReplaceAll(m.text, "Z\"", "+23:59\""))
+		f.Add(strings.ReplaceAll(m.text, "2026", "9999"))
+		f.Add(strings.ReplaceAll(m.text, "345", "9223372036854775808"))
+		f.Add(strings.ReplaceAll(m.text, `}}`, `,"phase":"finished","share":1e-9}}`))
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := some.Draw(t, "a"), some.Draw(t, "b")
-		setA, setB := presence.NewSeqSet(a...), presence.NewSeqSet(b...)
-		inA, inB := plain(a), plain(b)
-		union, without := setA.Union(setB), setA.Without(setB)
-		for seq := int64(0); seq < 50; seq++ {
-			if got := setA.Contains(seq); got != inA[seq] {
-				t.Fatalf("Contains(%d) of %v: %t", seq, setA, got)
-			}
-			if got := union.Contains(seq); got != (inA[seq] || inB[seq]) {
-				t.Fatalf("%v with %v is %v", setA, setB, union)
-			}
-			if got := without.Contains(seq); got != (inA[seq] && !inB[seq]) {
-				t.Fatalf("%v without %v is %v", setA, setB, without)
-			}
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := parsed(text)
+		if err != nil {
+			return
 		}
-		if int(setA.Len()) != len(inA) || int(without.Len()) > len(inA) {
-			t.Fatalf("%v has %d numbers, want %d", setA, setA.Len(), len(inA))
+		data, err := m.Data()
+		if err != nil {
+			t.Fatalf("%q was read as %+v, which cannot be told: %v", text, m, err)
 		}
-		for _, set := range []presence.SeqSet{setA, union, without} {
-			if diff := cmp.Diff(presence.NewSeqSet(set...), set); diff != "" {
-				t.Fatalf("not in its shortest form (-short +is):\n%s", diff)
-			}
+		again, err := parsed(string(data))
+		if err != nil {
+			t.Fatalf("%q was told as %s, and then not read: %v", text, data, err)
+		}
+		if twice, err := again.Data(); err != nil || string(twice) != string(data) {
+			t.Errorf("%s was then told as %s, %v", data, twice, err)
 		}
 	})
 }
