@@ -3,9 +3,13 @@
 // library of the bitmaps.
 //
 // [Memory] holds the last known state of every watched user of one app, in
-// about 75 bytes a user, ids included. Its invariants:
+// about 85 bytes a user, ids included. What is held back of a user is beside it,
+// and costs nothing for those of whom nothing is. Its invariants:
 //
-//   - A miss changes nothing: only an observation or a removal does.
+//   - A miss changes nothing: only an observation, a removal or age does.
+//   - What is told stays told while a change is held back; the change is told when
+//     it is confirmed, from the same moment on as without a hold, or not at all.
+//   - A user's events never step back in time.
 //   - Applying the transitions to the old states gives the new ones, for
 //     everybody, and numbers them without gaps.
 //   - Whoever is told of a user again finds its previous event in PrevSeq.
@@ -39,23 +43,38 @@ type Memory struct {
 	lastSeq int64
 	pending []presence.Transition
 	states  map[uint32]presence.State // by user number
+
+	waits
 }
 
-// record is one user in 40 bytes. A free one has no id.
+// record is one user in 48 bytes. A free one has no id.
 type record struct {
-	id     string
-	seen   int64 // µs since 1970 when the newest answer was asked for, 0 for never
+	id string
+	// seen is the µs since 1970 when the newest answer was asked for that said what
+	// is told, 0 for never.
+	seen   int64
+	told   int64 // µs since 1970 before which nothing more may be told
 	seq    int64
 	no     uint32
 	status presence.Status
 	detail presence.Detail
 	mark   uint8
-	again  bool // see TellAgain
+	flags  flags
 }
 
-// New returns an empty memory of an app whose newest event is lastSeq.
+// flags are what is rare about a user.
+type flags uint8
+
+const (
+	again   flags = 1 << iota // see TellAgain
+	stale                     // the status is unknown for lack of answers
+	waiting                   // there is a change in Memory.held
+)
+
+// New returns an empty memory of an app whose newest event is lastSeq. Nothing is
+// held back before [Memory.SetHold].
 func New(lastSeq int64) *Memory {
-	return &Memory{index: newIndex(), lastSeq: lastSeq, states: map[uint32]presence.State{}}
+	return &Memory{index: newIndex(), lastSeq: lastSeq, states: map[uint32]presence.State{}, waits: newWaits()}
 }
 
 // Len returns the number of users.
@@ -66,8 +85,8 @@ func (m *Memory) LastSeq() int64 { return m.lastSeq }
 
 // Add puts in a watched user as the ledger knows it: at the start everybody,
 // later who is newly watched. seen is the latest moment at which the user is
-// known to have been in this state, zero for none. A user who is there already
-// is only marked.
+// known to have been in this state, zero for none; its next event is not told as
+// seen before s.Since and s.ObservedAt. A user who is there already is only marked.
 func (m *Memory) Add(s presence.State, seen time.Time) {
 	if r := m.find(s.User.ID); r != nil {
 		m.setMark(r)
@@ -78,9 +97,10 @@ func (m *Memory) Add(s presence.State, seen time.Time) {
 	*r = record{
 		id: s.User.ID, seq: s.LastSeq, no: s.User.No,
 		status: s.Status, detail: s.Detail, mark: m.mark,
+		seen: micros(seen), told: max(micros(s.ObservedAt), micros(s.Since)),
 	}
-	if !seen.IsZero() {
-		r.seen = seen.UnixMicro()
+	if s.Stale {
+		r.flags = stale
 	}
 	m.link(slot)
 	m.marked++
@@ -156,11 +176,13 @@ func (m *Memory) Take() presence.Changes {
 		}
 		clear(m.states)
 	}
+	c.Held, c.Settled = m.takeHeld()
 	return c
 }
 
-// Pending returns the number of transitions that [Memory.Take] would return.
-func (m *Memory) Pending() int { return len(m.pending) }
+// Pending returns how many transitions and changes of what is held back
+// [Memory.Take] would return, at the most.
+func (m *Memory) Pending() int { return len(m.pending) + len(m.fresh) + len(m.settled) }
 
 func (m *Memory) at(slot uint32) *record { return &m.pages[slot/pageSize][slot%pageSize] }
 
@@ -189,4 +211,20 @@ func (m *Memory) records() iter.Seq[*record] {
 			}
 		}
 	}
+}
+
+// micros is how a record keeps a time: µs since 1970, 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// moment is the time that a record keeps.
+func moment(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
 }

@@ -406,17 +406,17 @@ func TestBitmaps(t *testing.T) {
 func BenchmarkMemory(b *testing.B) {
 	const users = 1_000_000
 	for b.Loop() {
-		before := heap()
+		before := heapInUse()
 		m := New(0)
 		for no := range uint32(users) {
 			m.Add(presence.State{User: presence.User{No: no, ID: fmt.Sprintf("user-%015d", no)}, Watched: true}, at(0))
 		}
-		b.ReportMetric(float64(heap()-before)/users, "heap-B/user")
+		b.ReportMetric(float64(heapInUse()-before)/users, "heap-B/user")
 		runtime.KeepAlive(m)
 	}
 }
 
-func heap() uint64 {
+func heapInUse() uint64 {
 	runtime.GC()
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
