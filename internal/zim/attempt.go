@@ -26,11 +26,12 @@ func (c *Client) attempt(ctx context.Context, batch []presence.User, n *counter)
 	at := time.Now()
 	sent() // however it ended, the slot is spent
 	c.tellBudget(asked, r, err)
-	c.cfg.Attempted(Attempt{Result: resultOf(err), Elapsed: at.Sub(asked)})
+	answer := presence.Answer{AskedAt: presence.Instant(asked), At: presence.Instant(at)}
+	c.cfg.Attempted(newAttempt(LaneSweep, batch, r, answer, at.Sub(asked), err))
 	if err != nil && ctx.Err() != nil {
 		return reply{}, presence.Answer{}, context.Cause(ctx)
 	}
-	return r, presence.Answer{AskedAt: presence.Instant(asked), At: presence.Instant(at)}, err
+	return r, answer, err
 }
 
 // tellBudget says whether the rate was right, if the reply says anything of it.
@@ -146,16 +147,4 @@ func (c *Client) fromTransport(err error) *Error {
 		result = "timeout"
 	}
 	return &Error{Class: Weather, Err: errors.New(clean(err.Error(), c.cfg.Secret)), result: result}
-}
-
-// resultOf labels an attempt.
-func resultOf(err error) string {
-	var e *Error
-	switch {
-	case err == nil:
-		return "0"
-	case errors.As(err, &e):
-		return e.result
-	}
-	return "cut"
 }

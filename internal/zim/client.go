@@ -81,14 +81,6 @@ type Config struct {
 	Log       zerolog.Logger
 }
 
-// Attempt is what became of one request.
-type Attempt struct {
-	// Result is a word of a small fixed set: a code of the ZIM server API that
-	// this program knows, http_<status class>, timeout, cut, unreadable or other.
-	Result  string
-	Elapsed time.Duration
-}
-
 // Client asks about the users of one app. It may be used from one goroutine.
 type Client struct {
 	cfg      Config

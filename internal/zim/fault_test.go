@@ -144,29 +144,6 @@ func TestNobodyHasASession(t *testing.T) {
 	}
 }
 
-func TestAttemptsAreTold(t *testing.T) {
-	t.Parallel()
-	users := numbered(100)
-	faults, err := zimsim.ParseFaults("http:503x1,code:1x1,truncatedx1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := simulator(t, zimsim.Config{Faults: faults}, users)
-	var results []string // one batch is asked about in one goroutine
-	r := newRig(t, s.URL(), func(c *Config) {
-		c.Attempted = func(a Attempt) {
-			results = append(results, a.Result)
-			if a.Elapsed <= 0 {
-				t.Errorf("attempt took %s", a.Elapsed)
-			}
-		}
-	})
-	out := r.ask(t.Context(), users)
-	if len(results) != 4 || results[3] != "0" || out.asked.Requests != 4 || len(out.observed) != 100 {
-		t.Errorf("attempts %v, %d requests, %d observed", results, out.asked.Requests, len(out.observed))
-	}
-}
-
 func TestAskAboutNobody(t *testing.T) {
 	r := newRig(t, "http://127.0.0.1:1")
 	if out := r.ask(t.Context(), nil); out.err != nil || out.asked != (Asked{}) {

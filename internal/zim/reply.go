@@ -45,6 +45,9 @@ type reply struct {
 	again    []presence.User // their SubCode says that it passes
 	slow     bool            // or that there were too many requests
 	invented int             // named, but not asked about
+
+	code      int64 // ZIM's; it need not be 0 where users are named
+	requestID string
 }
 
 // readReply judges a reply: ErrorList first, for with it a Code that is not 0
@@ -63,7 +66,9 @@ func readReply(batch []presence.User, status int, header http.Header, body []byt
 	case err != nil || status != http.StatusOK:
 		return reply{}, unreadable(status, header, err, now)
 	}
-	return collect(batch, &w), nil
+	r := collect(batch, &w)
+	r.code, r.requestID = *w.Code, clean(text(w.RequestID), secret)
+	return r, nil
 }
 
 // unreadable is the error of a reply that is not ZIM's own, or not in its form.
@@ -97,6 +102,9 @@ func refused(w *wireReply, status int, header http.Header, now time.Time, secret
 
 // text returns a JSON string's content, and other JSON as it is.
 func text(raw jsontext.Value) string {
+	if len(raw) == 0 {
+		return ""
+	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return string(raw)
