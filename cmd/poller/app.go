@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/zim-presence/poller/internal/budget"
+	"github.com/zim-presence/poller/internal/evidence"
 	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/poll"
 	"github.com/zim-presence/poller/internal/status"
@@ -39,6 +40,7 @@ type app struct {
 	lost     lost          // whom the bucket lacks
 	metrics  *status.App
 	checks   *status.Checks
+	evidence *evidence.Book
 	log      zerolog.Logger
 
 	// show, when not nil, hears of sweeps as they go, for a terminal.
@@ -59,6 +61,7 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 		woken: make(chan struct{}, 1), take: newWish(), leave: newWish(),
 		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
 	}
+	it.evidence = evidence.NewBook()
 	it.budget = budget.New(a.Rate, it.holder.allow)
 	it.metrics.SetRate(it.budget.Rate())
 	it.terms = ledger.Terms{Owner: me, TTL: cfg.Lease.TTL, Window: it.budget.Window()}

@@ -28,6 +28,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder 
 		Committed: a.committed,
 		Listed: func(r poll.Report) {
 			a.metrics.SweepStarted(r.Watched)
+			a.evidence.Watched(r.Watched)
 			a.checks.Set(a.check("watchlist"), dropped(r))
 			a.shown(r)
 		},

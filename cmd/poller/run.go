@@ -169,7 +169,7 @@ func (p *parts) serve(ctx context.Context, fail context.CancelCauseFunc) {
 	if p.cfg.HTTP.Listen == "" {
 		return
 	}
-	err := status.Serve(ctx, p.cfg.HTTP.Listen, status.Handler(p.metrics, p.checks), func(addr string) {
+	err := status.Serve(ctx, p.cfg.HTTP.Listen, status.Handler(p.metrics, p.checks, p.explain), func(addr string) {
 		p.log.Info().Str("addr", addr).Msg("http listens")
 	})
 	if err != nil {

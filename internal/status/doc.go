@@ -1,10 +1,12 @@
 // Package status tells what the process is doing, over HTTP: metrics for
-// Prometheus, and the probes of liveness and readiness. It imports presence and
-// takes plain values; whoever wires the program brings them.
+// Prometheus, the probes of liveness and readiness, and why it believes what it
+// does of a user. It imports presence and takes plain values; whoever wires the
+// program brings them.
 //
 //	App     → Metrics → /metrics
 //	Checks  → judged once a second by Checks.Run → log, /healthz
 //	        → judged at each probe               → /readyz
+//	Explain → asked at each request              → /explain
 //
 // The invariants that it keeps:
 //
@@ -19,4 +21,5 @@
 //   - Nothing can be changed over HTTP, and no answer holds a secret. So any Host
 //     is answered: in a cluster the server has many names, and a web page that
 //     has a browser read it by a name of its own (DNS rebinding) learns counts.
+//     /explain tells of persons, and wants a header that no page can send.
 package status

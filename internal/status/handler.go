@@ -8,13 +8,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Handler serves /metrics, /healthz and /readyz, to GET and HEAD alone.
-func Handler(m *Metrics, c *Checks) http.Handler {
-	return pages{
+// Handler serves /metrics, /healthz, /readyz and, unless explain is nil, /explain, to
+// GET and HEAD alone.
+func Handler(m *Metrics, c *Checks, explain Explain) http.Handler {
+	p := pages{
 		"/metrics": promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}),
 		"/healthz": http.HandlerFunc(c.health),
 		"/readyz":  http.HandlerFunc(c.readiness),
 	}
+	if explain != nil {
+		p["/explain"] = newExplaining(explain)
+	}
+	return p
 }
 
 // pages are handlers by exact path. There are no others, and no redirects.

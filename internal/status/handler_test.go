@@ -60,7 +60,7 @@ func TestProbes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			checks := NewChecks()
 			c.prepare(checks)
-			r, body := ask(t, Handler(NewMetrics("v1"), checks), c.method, c.path)
+			r, body := ask(t, Handler(NewMetrics("v1"), checks, nil), c.method, c.path)
 			if r.StatusCode != c.status || c.method != "HEAD" && !strings.HasPrefix(body, c.body) {
 				t.Errorf("%s %s: got %d %.200q, want %d %q", c.method, c.path, r.StatusCode, body, c.status, c.body)
 			}
@@ -83,7 +83,7 @@ func TestReadinessIsJSON(t *testing.T) {
 	checks := NewChecks()
 	checks.Set("b", nil)
 	checks.Set("a", io.EOF)
-	r, body := ask(t, Handler(NewMetrics("v1"), checks), "GET", "/readyz")
+	r, body := ask(t, Handler(NewMetrics("v1"), checks, nil), "GET", "/readyz")
 	if got := r.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("content type %q", got)
 	}
@@ -105,7 +105,7 @@ func TestReadinessIsJSON(t *testing.T) {
 func TestMetricsAreServed(t *testing.T) {
 	m := NewMetrics("v1.2.3")
 	m.App(1234567890).Attempted("0", time.Millisecond)
-	r, body := ask(t, Handler(m, NewChecks()), "GET", "/metrics")
+	r, body := ask(t, Handler(m, NewChecks(), nil), "GET", "/metrics")
 	if got := r.Header.Get("Content-Type"); !strings.HasPrefix(got, "text/plain; version=0.0.4") {
 		t.Errorf("content type %q", got)
 	}

@@ -40,7 +40,7 @@ func exchange(t *testing.T, addr, request string) (*http.Response, string) {
 func TestNothingCanBeChanged(t *testing.T) {
 	checks := NewChecks()
 	checks.Set("database", nil)
-	s := start(t, Handler(NewMetrics("v1"), checks))
+	s := start(t, Handler(NewMetrics("v1"), checks, nil))
 	for _, path := range []string{"/", "/metrics", "/readyz", "/healthz", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/vars", "/-/quit", "/../metrics"} {
 		known := path == "/metrics" || path == "/readyz" || path == "/healthz"
 		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PURGE", "get"} {
@@ -102,7 +102,7 @@ func TestEndlessHeads(t *testing.T) {
 func TestEveryHostIsAnswered(t *testing.T) {
 	checks := NewChecks()
 	checks.Set("database", nil)
-	s := start(t, Handler(NewMetrics("v1"), checks))
+	s := start(t, Handler(NewMetrics("v1"), checks, nil))
 	for _, host := range []string{"localhost", "poller.presence.svc", "attacker.example", "[::1]:8080"} {
 		resp, _ := exchange(t, s.addr, "GET /readyz HTTP/1.1\r\nHost: "+host+"\r\nOrigin: http://attacker.example\r\nConnection: close\r\n\r\n")
 		if resp.StatusCode != http.StatusOK || resp.Header.Get("Access-Control-Allow-Origin") != "" {

@@ -61,7 +61,7 @@ func get(t *testing.T, url string) (int, string) {
 func TestServe(t *testing.T) {
 	checks := NewChecks()
 	checks.Set("database", nil)
-	s := start(t, Handler(NewMetrics("v1"), checks))
+	s := start(t, Handler(NewMetrics("v1"), checks, nil))
 	if code, text := get(t, "http://"+s.addr+"/healthz"); code != 503 {
 		t.Errorf("/healthz before Run: %d %q", code, text)
 	}
