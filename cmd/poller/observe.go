@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zim-presence/poller/internal/diff"
+	"github.com/zim-presence/poller/internal/evidence"
 	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/poll"
 	"github.com/zim-presence/poller/internal/relay"
@@ -58,6 +59,10 @@ func (a *app) attempted(t zim.Attempt) {
 	a.metrics.Attempted(t.Result, t.Elapsed)
 	a.metrics.BudgetSpent(1)
 	a.metrics.SetRate(a.budget.Rate())
+	a.evidence.Attempted(evidence.Request{
+		AskedAt: t.AskedAt, At: t.At, Lane: string(t.Lane), Result: t.Result, Code: t.Code, Status: t.Status, RequestID: t.RequestID,
+		Batch: t.Batch, Observations: t.Observations, Missed: t.Missed,
+	})
 }
 
 func (a *app) committed(c presence.Changes, took time.Duration) {
