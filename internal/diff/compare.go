@@ -14,29 +14,26 @@ func (m *Memory) Observe(a presence.Answer, sweep int64) { m.observe(a, sweep, f
 
 func (m *Memory) observe(a presence.Answer, sweep int64, gate bool) {
 	asked := a.AskedAt.UnixMicro()
-	for _, o := range a.Observations {
+	for i := range a.Observations {
+		o := &a.Observations[i]
 		r := m.find(o.User.ID)
-		if r == nil || o.Status == presence.Unknown || m.overtaken(r, a) {
-			continue
-		}
-		if r.status == o.Status && r.detail == o.Detail && r.flags == 0 {
-			r.seen = asked
-			continue
-		}
 		switch {
+		case r == nil || o.Status == presence.Unknown || m.asksAgain && m.overtaken(r, &a):
+		case r.status == o.Status && r.detail == o.Detail && r.flags == 0:
+			r.seen = asked
 		case r.flags&waiting != 0:
-			m.compareWaiting(r, o, a, sweep, gate)
+			m.compareWaiting(r, o, &a, sweep, gate)
 		case gate && flips(r, o):
-			m.gate(r, o, a)
+			m.gate(r, o, &a)
 		default:
-			m.compare(r, o, a, sweep)
+			m.compare(r, o, &a, sweep)
 		}
 	}
 	m.newest = max(m.newest, asked)
 }
 
 // compare notes what an observation changes of a user of whom nothing waits.
-func (m *Memory) compare(r *record, o presence.Observation, a presence.Answer, sweep int64) {
+func (m *Memory) compare(r *record, o *presence.Observation, a *presence.Answer, sweep int64) {
 	switch kind, changed := presence.KindOf(r.status, o.Status); {
 	case changed && kind != presence.KindBaseline && m.hold[o.Status] > 0:
 		m.holdBack(r, o, a)

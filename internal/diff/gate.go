@@ -16,7 +16,7 @@ import (
 func (m *Memory) Judge(a presence.Answer) (online, flips int) {
 	for _, o := range a.Observations {
 		r := m.find(o.User.ID)
-		if r == nil || r.status != presence.Online || r.flags&waiting != 0 || o.Status == presence.Unknown || m.overtaken(r, a) {
+		if r == nil || r.status != presence.Online || r.flags&waiting != 0 || o.Status == presence.Unknown || m.asksAgain && m.overtaken(r, &a) {
 			continue
 		}
 		online++
@@ -35,12 +35,12 @@ func (m *Memory) Judge(a presence.Answer) (online, flips int) {
 func (m *Memory) ObserveGated(a presence.Answer, sweep int64) { m.observe(a, sweep, true) }
 
 // flips tells whether an observation is of the sort that is gated.
-func flips(r *record, o presence.Observation) bool {
+func flips(r *record, o *presence.Observation) bool {
 	return o.Status == presence.Offline && r.status != presence.Offline
 }
 
 // gate has what an observation says wait for a decision about everybody.
-func (m *Memory) gate(r *record, o presence.Observation, a presence.Answer) {
+func (m *Memory) gate(r *record, o *presence.Observation, a *presence.Answer) {
 	m.wait(r, &held{to: o.Status, detail: o.Detail, gated: true, seenAt: max(a.At.UnixMicro(), r.told), asked: a.AskedAt.UnixMicro()})
 	m.gated++
 	m.asksAgain = true

@@ -103,7 +103,7 @@ func (m *Memory) AddHeld(c presence.Held) {
 func (m *Memory) Held() int { return len(m.held) - m.gated }
 
 // holdBack has the change that an observation says wait until it is confirmed.
-func (m *Memory) holdBack(r *record, o presence.Observation, a presence.Answer) {
+func (m *Memory) holdBack(r *record, o *presence.Observation, a *presence.Answer) {
 	h := m.wait(r, &held{to: o.Status, detail: o.Detail, seenAt: max(a.At.UnixMicro(), r.told), asked: a.AskedAt.UnixMicro()})
 	m.store(r.no, h)
 	m.schedule(r.no, h, m.confirmableAt(h))
@@ -155,7 +155,7 @@ func (m *Memory) suppress(r *record, at time.Time, why Why) {
 }
 
 // compareWaiting brings an observation to a user of whom a change waits.
-func (m *Memory) compareWaiting(r *record, o presence.Observation, a presence.Answer, sweep int64, gate bool) {
+func (m *Memory) compareWaiting(r *record, o *presence.Observation, a *presence.Answer, sweep int64, gate bool) {
 	h, asked := m.held[r.no], a.AskedAt.UnixMicro()
 	if o.Status != h.to {
 		m.suppress(r, a.At, Unconfirmed)
@@ -206,14 +206,11 @@ func (m *Memory) takeHeld() (changes []presence.Held, settled []uint32) {
 	return changes, settled
 }
 
-// overtaken tells whether an answer was read before the newest one about r was
+// overtaken tells, once anybody was asked again, whether an answer was read before the newest one about r was
 // asked for, and came here behind it. That can be where the one who asks again and
 // the sweep ask at once. A clock that is behind what the ledger knows overtakes
 // nothing.
-func (m *Memory) overtaken(r *record, a presence.Answer) bool {
-	if !m.asksAgain {
-		return false
-	}
+func (m *Memory) overtaken(r *record, a *presence.Answer) bool {
 	newest := m.answered(r)
 	return a.At.UnixMicro() < newest && newest <= m.newest
 }
