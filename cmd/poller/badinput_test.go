@@ -190,7 +190,7 @@ func TestEmptyWatchlist(t *testing.T) {
 		}
 	}
 	daemon.stop()
-	if n := daemon.logged("more than half of the watchlist is gone at once"); n != 0 {
+	if n := daemon.logged("half of the watchlist or more is gone at once"); n != 0 {
 		t.Errorf("%d warnings for a short list", n)
 	}
 	w.audit()
@@ -253,7 +253,7 @@ func TestSuddenlyEmptyWatchlist(t *testing.T) {
 	}
 	w.untilReady(daemon)
 	daemon.stop()
-	if n := daemon.logged("more than half of the watchlist is gone at once"); n != 2 {
+	if n := daemon.logged("half of the watchlist or more is gone at once"); n != 2 {
 		t.Errorf("%d warnings, want one for either look", n)
 	}
 	w.audit()

@@ -99,7 +99,7 @@ type plausibilityConfig struct {
 
 // watchlistConfig says how the watchlist is read.
 type watchlistConfig struct {
-	AllowSuddenDrop bool `yaml:"allow_sudden_drop"` // remove users at once also when most of a large list is gone
+	AllowSuddenDrop bool `yaml:"allow_sudden_drop"` // remove users at once also when half of a large list or more is gone
 }
 
 // leaseConfig bounds how long an app stays with a holder that no longer answers.

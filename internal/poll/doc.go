@@ -14,7 +14,7 @@
 //   - What could not be committed is not remembered: after a write that failed
 //     the memory is given up, and with it the lease.
 //   - A watchlist that could not be read to its end removes nobody.
-//   - A large watchlist that is suddenly gone, or more than half of it, removes
+//   - A large watchlist that is suddenly gone, or half of it or more, removes
 //     nobody before a second sweep finds the same, unless that is allowed.
 //   - A sweep that could not be finished leaves no snapshot.
 package poll

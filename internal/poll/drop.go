@@ -4,9 +4,13 @@ package poll
 // half is a handful, whom somebody may well remove by hand.
 const largeWatchlist = 100
 
+// examplesOfGone is how many of who is gone are named in the log, so that a
+// person sees whom it is about. They are named nowhere else.
+const examplesOfGone = 5
+
 // holds tells, when the watchlist has been read to its end, whether the removal
-// of who is not on it any more is held: of the many who were watched before less
-// than half are left. That is what an accident looks like: a table truncated and
+// of who is not on it any more is held: of the many who were watched before a half or
+// more are gone. That is what an accident looks like: a table truncated and
 // not filled again yet, a filter that is wrong. Who is new does not count, or an
 // exchange of everybody for others would pass.
 //
@@ -15,11 +19,11 @@ const largeWatchlist = 100
 // of a new pair.
 func (s *sweep) holds(was int) bool {
 	gone := s.Memory.Unmarked()
-	dropped := was >= largeWatchlist && 2*(was-gone) < was
+	dropped := was >= largeWatchlist && 2*(was-gone) <= was
 	hold := dropped && !s.AllowSuddenDrop && !s.dropSeen
 	if dropped {
-		s.Log.Warn().Int("watched", was).Int("gone", gone).Bool("held", hold).
-			Msg("more than half of the watchlist is gone at once")
+		s.Log.Warn().Int("watched", was).Int("gone", gone).Strs("examples", s.Memory.Gone(examplesOfGone)).
+			Bool("held", hold).Msg("half of the watchlist or more is gone at once")
 	}
 	s.dropSeen = hold
 	return hold

@@ -2,6 +2,8 @@ package poll
 
 import (
 	"bytes"
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +12,7 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// A watchlist that is suddenly empty, or less than half, after being large,
+// A watchlist that is suddenly empty, or a half or less, after being large,
 // removes nobody until a second sweep finds it so, or at once where that is
 // allowed.
 func TestSuddenDrop(t *testing.T) {
@@ -22,9 +24,12 @@ func TestSuddenDrop(t *testing.T) {
 	}{
 		{"empty", 1000, 0, false, true},
 		{"less than half", 1000, 499, false, true},
-		{"a half", 1000, 500, false, false},
+		{"a half", 1000, 500, false, true},
+		{"a half of an odd number, rounded up", 1001, 501, false, false},
+		{"more than a half", 1000, 501, false, false},
 		{"empty, and that is allowed", 1000, 0, true, false},
-		{"just large, less than half", 100, 49, false, true},
+		{"just large, a half", 100, 50, false, true},
+		{"just large, more than a half", 100, 51, false, false},
 		{"just not large, empty", 99, 0, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -50,12 +55,34 @@ func TestSuddenDrop(t *testing.T) {
 			if n := strings.Count(log.String(), "gone at once"); n != 1 || !strings.Contains(log.String(), `"level":"warn"`) {
 				t.Errorf("%d warnings in %s", n, &log)
 			}
+			if got := named(t, log.Bytes()); len(got) != 5 || !subset(got, all[c.left:]) {
+				t.Errorf("the log names %q, want five of those who are gone", got)
+			}
 			second := mustSweep(t, r, b)
 			if second.Held != 0 || second.Removed != gone || second.Watched != c.left || second.Transitions != gone {
 				t.Errorf("second look: %+v, want %d removed", second, gone)
 			}
 		})
 	}
+}
+
+// named are the ids that the warning about a drop gives as examples.
+func named(t *testing.T, log []byte) (ids []string) {
+	t.Helper()
+	for line := range bytes.Lines(log) {
+		var said struct {
+			Examples []string `json:"examples"`
+		}
+		if err := json.Unmarshal(line, &said); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		ids = append(ids, said.Examples...)
+	}
+	return ids
+}
+
+func subset(some, of []string) bool {
+	return !slices.ContainsFunc(some, func(id string) bool { return !slices.Contains(of, id) })
 }
 
 // Who is held is asked about as before: what is true of them is told.

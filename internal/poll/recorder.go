@@ -73,7 +73,7 @@ type Recorder struct {
 	LastSweep int64
 	Schedule  Schedule
 	Log       zerolog.Logger
-	// AllowSuddenDrop has a watchlist that is suddenly empty, or less than half,
+	// AllowSuddenDrop has a watchlist that is suddenly empty, or half or less,
 	// taken at once. Without it the removals wait for a second sweep that finds
 	// the same; they are only held when 100 users or more were watched.
 	AllowSuddenDrop bool
