@@ -43,6 +43,25 @@ func eventAspects(want *config) []aspect {
 	}, harmlessAspects()...)
 }
 
+// controlAspects is the table by which a standing control stream is judged: that of
+// the events, but for how many messages of a word it keeps. One that was made before
+// there were sweeps to tell keeps all, and an operator may want fewer.
+func controlAspects(want *config) []aspect {
+	table := eventAspects(want)
+	for i := range table {
+		if table[i].field == "max_msgs_per_subject" {
+			table[i].breaks, table[i].edit = "what was erased would be dropped before its time", "--max-msgs-per-subject="+limit(want.MaxMsgsPerSubject)
+			table[i].read = func(c *config) string {
+				if c.MaxMsgsPerSubject <= 0 || c.MaxMsgsPerSubject >= leastOfAWord {
+					return limit(leastOfAWord) + " or more"
+				}
+				return limit(c.MaxMsgsPerSubject)
+			}
+		}
+	}
+	return table
+}
+
 // bucketAspects is the table by which a standing stream of a bucket is judged.
 // What it holds is derived, so making it anew mends everything.
 func bucketAspects() []aspect {

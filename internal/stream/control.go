@@ -5,12 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zim-presence/poller/presence"
+)
+
+const (
+	// mostOfAWord is how many messages of a word the control stream keeps, the newest:
+	// sweeps come for ever.
+	mostOfAWord = 100_000
+	// leastOfAWord is how few it may keep: more than ever tell what was erased.
+	leastOfAWord = 1000
 )
 
 // ControlStreamName returns the name of the stream that tells of an app's event
@@ -23,6 +30,7 @@ func (c Config) controlStream() jetstream.StreamConfig {
 	want.Name = ControlStreamName(c.AppID)
 	want.Description = "What has to be known of " + EventStreamName(c.AppID) + ", such as which events were erased. Written by the presence poller alone."
 	want.Subjects = []string{presence.ControlSubject(c.AppID, ">")}
+	want.MaxMsgsPerSubject = mostOfAWord // the oldest go, whatever is discarded at the other limits
 	return want
 }
 
@@ -30,7 +38,7 @@ func (c Config) controlStream() jetstream.StreamConfig {
 // stands with what is needed, as [Stream.Ensure] does with the others.
 func (s *Stream) EnsureControl(ctx context.Context) (warnings []string, err error) {
 	want := s.cfg.controlStream()
-	broken, warnings, err := s.ensure(ctx, &want, true, eventAspects(&want),
+	broken, warnings, err := s.ensure(ctx, &want, true, controlAspects(&want),
 		fmt.Sprintf("nats stream rm %s, and let the poller make it anew", want.Name))
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
@@ -41,28 +49,27 @@ func (s *Stream) EnsureControl(ctx context.Context) (warnings []string, err erro
 	return warnings, nil
 }
 
-// TellErased tells on the control stream which events were erased. When the error
-// is nil it is stored there. Some of it may be when it is not; telling it again is
-// the same messages.
-func (s *Stream) TellErased(ctx context.Context, seqs presence.SeqSet, at time.Time) error {
-	for _, e := range presence.ErasedOf(s.cfg.AppID, seqs, at) {
-		if err := s.tellErased(ctx, &e); err != nil {
-			return fmt.Errorf("tell %s that %d events were erased: %w", ControlStreamName(s.cfg.AppID), e.Seqs.Len(), err)
-		}
+// Tell tells something on the control stream. When the error is nil it is stored
+// there. It may be when it is not; to tell it again within the stream's duplicate
+// window, 2 minutes as it is made, changes nothing then, and later stores it twice
+// under one id. A message that cannot be told at all is an [ErrUntellable].
+func (s *Stream) Tell(ctx context.Context, c presence.Control) error {
+	data, err := c.Data()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUntellable, err)
+	}
+	if err := s.tell(ctx, c, data); err != nil {
+		return fmt.Errorf("tell %s: %w", ControlStreamName(s.cfg.AppID), err)
 	}
 	return nil
 }
 
-func (s *Stream) tellErased(ctx context.Context, e *presence.Erased) error {
-	data, err := e.Data()
-	if err != nil {
-		return err
-	}
+func (s *Stream) tell(ctx context.Context, c presence.Control, data []byte) error {
 	bounded, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	name := ControlStreamName(s.cfg.AppID)
-	answer, err := s.nc.RequestMsgWithContext(bounded, &nats.Msg{Subject: e.Subject(), Data: data, Header: nats.Header{
-		presence.HeaderID:              {e.ID()},
+	answer, err := s.nc.RequestMsgWithContext(bounded, &nats.Msg{Subject: c.Subject(), Data: data, Header: nats.Header{
+		presence.HeaderID:              {c.ID()},
 		presence.HeaderType:            {presence.ContentType},
 		jetstream.ExpectedStreamHeader: {name},
 	}})
@@ -71,12 +78,12 @@ func (s *Stream) tellErased(ctx context.Context, e *presence.Erased) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		if denied := s.denied(e.Subject()); denied != nil {
+		if denied := s.denied(c.Subject()); denied != nil {
 			return denied
 		}
 		return surprise(fmt.Errorf("no ack within %s", s.patience))
 	case errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("%w: nobody takes %s", ErrMissing, e.Subject())
+		return fmt.Errorf("%w: nobody takes %s", ErrMissing, c.Subject())
 	default:
 		return sendFault(err)
 	}
@@ -90,32 +97,5 @@ func (s *Stream) tellErased(ctx context.Context, e *presence.Erased) error {
 	if a.Stream != name {
 		return fmt.Errorf("%w: %q stored the message", ErrAltered, a.Stream)
 	}
-	return nil // also as a duplicate: the same numbers have been told
-}
-
-// Erased returns which events the control stream tells as erased; none where it
-// is missing. Messages of other kinds are passed over.
-func (s *Stream) Erased(ctx context.Context) (presence.SeqSet, error) {
-	name := ControlStreamName(s.cfg.AppID)
-	info, err := s.info(ctx, name)
-	if errors.Is(err, ErrMissing) {
-		return nil, nil
-	}
-	var runs []presence.SeqRange
-	if err == nil {
-		err = s.read(ctx, name, max(info.State.FirstSeq, 1), info.State.LastSeq, func(msg stored) error {
-			if msg.Subject != presence.ControlSubject(s.cfg.AppID, presence.ErasedWord) {
-				return nil
-			}
-			e, err := presence.ParseErased(msg.Data)
-			if err == nil && e.AppID == s.cfg.AppID {
-				runs = append(runs, e.Seqs...)
-			}
-			return err
-		})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read what was erased from %s: %w", name, err)
-	}
-	return presence.NewSeqSet(runs...), nil
+	return nil // also as a duplicate: it has been told
 }

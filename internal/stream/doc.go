@@ -10,8 +10,8 @@
 //   - KV_presence_<app>: the last event of each user. The server derives it from
 //     the event stream; clients read it as the key-value bucket presence_<app>,
 //     keys as presence.EncodeUser writes them. Nobody writes to it.
-//   - PRESENCE_CONTROL_<app>: which events were erased, subjects
-//     presence.control.v1.<app>.<word>. It is made with the first of them.
+//   - PRESENCE_CONTROL_<app>: sweeps, incidents, leases, and which events were erased,
+//     subjects presence.control.v1.<app>.<word>. It is made with the first of them.
 //   - PRESENCE_REPLAY_<app>_<name>: one replay, subjects
 //     presence.replay.<name>.<app>.<kind>.<user>, and headers that say its name and
 //     the message's position, which is its sequence number here.

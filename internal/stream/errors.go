@@ -30,6 +30,8 @@ var (
 	ErrDenied = errors.New("not permitted")
 	// ErrTooLarge: the server or the stream takes no message of that size.
 	ErrTooLarge = errors.New("message is too large")
+	// ErrUntellable: what was to be told contradicts itself. It never will be.
+	ErrUntellable = errors.New("cannot be told")
 	// ErrAltered: the stream is sealed, or another one took the message.
 	ErrAltered = errors.New("stream is altered")
 )

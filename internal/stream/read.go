@@ -16,14 +16,14 @@ import (
 // permission than reading one message does, unlike a consumer.
 const walkers = 64
 
-// read has take called with each message of a stream from first to last, both
-// included, in no certain order, from this goroutine. An error of take ends it.
+// read has take called with each message of a stream on a subject, ">" for all, from
+// first to last, both included, in no certain order, from this goroutine. An error of take ends it.
 // It gives up when no answer comes for as long as the stream's patience.
-func (s *Stream) read(ctx context.Context, name string, first, last uint64, take func(stored) error) error {
+func (s *Stream) read(ctx context.Context, name, subject string, first, last uint64, take func(stored) error) error {
 	if first > last {
 		return nil
 	}
-	r := &reading{stream: s, verb: "STREAM.MSG.GET." + name, take: take}
+	r := &reading{stream: s, verb: "STREAM.MSG.GET." + name, subject: subject, take: take}
 	if err := r.open(first, last); err != nil {
 		return err
 	}
@@ -41,9 +41,10 @@ func (s *Stream) read(ctx context.Context, name string, first, last uint64, take
 // The answers come on an inbox of the reading's own, so that a late one of an
 // earlier reading cannot be mistaken.
 type reading struct {
-	stream *Stream
-	verb   string
-	take   func(stored) error
+	stream  *Stream
+	verb    string
+	subject string
+	take    func(stored) error
 
 	inbox   string // with the dot; the index of the walker follows
 	answers chan *nats.Msg
@@ -100,7 +101,7 @@ func (r *reading) run(ctx context.Context) error {
 }
 
 func (r *reading) ask(i int) error {
-	body, err := json.Marshal(selector{Seq: r.parts[i].next, NextBySubject: ">"})
+	body, err := json.Marshal(selector{Seq: r.parts[i].next, NextBySubject: r.subject})
 	if err != nil {
 		return err
 	}

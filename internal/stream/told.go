@@ -19,7 +19,7 @@ const bucketPage = 2000
 // be asked.
 func (s *Stream) Events(ctx context.Context, first, last uint64) ([]presence.Told, error) {
 	var events []presence.Told
-	err := s.read(ctx, s.name(), max(first, 1), last, func(msg stored) error {
+	err := s.read(ctx, s.name(), ">", max(first, 1), last, func(msg stored) error {
 		told, err := s.told(msg)
 		events = append(events, told)
 		return err
@@ -46,7 +46,7 @@ func (s *Stream) Bucket(ctx context.Context, yield func([]presence.Told) error) 
 	}
 	var page []presence.Told
 	var yielded error
-	err = s.read(ctx, name, max(info.State.FirstSeq, 1), info.State.LastSeq, func(msg stored) error {
+	err = s.read(ctx, name, ">", max(info.State.FirstSeq, 1), info.State.LastSeq, func(msg stored) error {
 		told, err := s.told(msg)
 		if foreign := new(ForeignError); errors.As(err, &foreign) {
 			return nil
