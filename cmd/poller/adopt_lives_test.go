@@ -116,7 +116,7 @@ func (l *lives) sweep(n int, misses float64, tell bool) (halted error) {
 		l.t.Fatal(err)
 	}
 	memory := diff.New(lease.LastSeq())
-	err = lease.Load(ctx, func(s presence.State, seen time.Time) error { memory.Add(s, seen); return nil })
+	err = lease.Load(ctx, func(u ledger.Loaded) error { memory.Add(u.State, u.Seen); return nil })
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -88,8 +88,11 @@ func (a *app) load(ctx context.Context, lease *ledger.Lease) (*diff.Memory, erro
 		a.log.Warn().Err(err).Msg("partitions were not made; tried again in an hour, and when one is missing")
 	}
 	memory := diff.New(lease.LastSeq())
-	err := lease.Load(ctx, func(s presence.State, seen time.Time) error {
-		memory.Add(s, seen)
+	err := lease.Load(ctx, func(u ledger.Loaded) error {
+		memory.Add(u.State, u.Seen)
+		if u.Held != nil {
+			memory.AddHeld(*u.Held)
+		}
 		return nil
 	})
 	return memory, err

@@ -61,7 +61,7 @@ func flips(ctx context.Context, book *ledger.Ledger, woken chan<- struct{}) erro
 		return err
 	}
 	memory := diff.New(lease.LastSeq())
-	if err := lease.Load(ctx, func(s presence.State, seen time.Time) error { memory.Add(s, seen); return nil }); err != nil {
+	if err := lease.Load(ctx, func(u ledger.Loaded) error { memory.Add(u.State, u.Seen); return nil }); err != nil {
 		return err
 	}
 	work := context.WithoutCancel(ctx)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,21 +26,21 @@ with fresh as (
 ), added as (
     insert into user_states (app_id, user_no, user_id)
     select $1, fence.before + fresh.n, fresh.id from fence, fresh
-    returning user_no, user_id, last_seq
+    returning user_no, user_id, since, observed_at, last_seq
 ), again as (
     update user_states u
        set watched = true
       from fence, unnest($3::text[]) as a(id)
      where u.app_id = $1 and u.user_id = a.id
-    returning u.user_no, u.user_id, u.last_seq
+    returning u.user_no, u.user_id, u.since, u.observed_at, u.last_seq
 )
-select user_no, user_id, last_seq from added
+select user_no, user_id, since, observed_at, last_seq from added
 union all
-select user_no, user_id, last_seq from again`
+select user_no, user_id, since, observed_at, last_seq from again`
 
 // Enroll takes newly watched users into the state, status unknown, and returns
 // them in no certain order, with their numbers and the events that they may
-// have had before. The ids must be distinct. [ErrFenced] as in [Lease.Commit];
+// have had before: the newest, and when it was observed. The ids must be distinct. [ErrFenced] as in [Lease.Commit];
 // also when the database has forgotten a number that was given, as after the
 // promotion of a standby that was behind.
 func (l *Lease) Enroll(ctx context.Context, ids []string) ([]presence.State, error) {
@@ -68,7 +69,9 @@ func (l *Lease) enroll(ctx context.Context, ids []string) ([]presence.State, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (presence.State, error) {
 		s := presence.State{Watched: true}
-		err := row.Scan(&s.User.No, &s.User.ID, &s.LastSeq)
+		var since, observed *time.Time
+		err := row.Scan(&s.User.No, &s.User.ID, &since, &observed, &s.LastSeq)
+		s.Since, s.ObservedAt = orZero(since), orZero(observed)
 		return s, err
 	})
 }

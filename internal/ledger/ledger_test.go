@@ -202,8 +202,8 @@ func TestEnrollNumbersOnceAndForEver(t *testing.T) {
 	var loaded []string
 	load := func() {
 		loaded = nil
-		err := lease.Load(t.Context(), func(s presence.State, _ time.Time) error {
-			loaded = append(loaded, s.User.ID)
+		err := lease.Load(t.Context(), func(u Loaded) error {
+			loaded = append(loaded, u.State.User.ID)
 			return nil
 		})
 		if err != nil {
@@ -216,7 +216,7 @@ func TestEnrollNumbersOnceAndForEver(t *testing.T) {
 	}
 	again := enroll(t, lease, "c", "a", "b")
 	want := map[string]presence.State{
-		"a": {User: presence.User{No: 1, ID: "a"}, Watched: true, LastSeq: 2},
+		"a": {User: presence.User{No: 1, ID: "a"}, Watched: true, Since: morning, ObservedAt: morning, LastSeq: 2},
 		"b": {User: presence.User{No: 2, ID: "b"}, Watched: true},
 		"c": {User: presence.User{No: 3, ID: "c"}, Watched: true},
 	}
@@ -335,8 +335,8 @@ func TestSightings(t *testing.T) {
 		"seen": minute(3), "missed once": minute(2), "missed always": asked(0), "changed lately": asked(9), "never answered": {},
 	}
 	got := map[string]time.Time{}
-	err := lease.Load(t.Context(), func(s presence.State, seen time.Time) error {
-		got[s.User.ID] = seen
+	err := lease.Load(t.Context(), func(u Loaded) error {
+		got[u.State.User.ID] = u.Seen
 		return nil
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/zim-presence/poller/presence"
 )
@@ -14,11 +15,24 @@ import (
 // was not missed; beyond it the row's own time is the bound.
 const snapshotsWalked = 100
 
-// Load yields every watched user with the latest moment at which it is known to
-// have been in its state: the row's own, or the start of the newest complete
-// sweep that did not miss the user. It is zero for who was never answered. The
-// first error of yield ends the load and is returned as it is.
-func (l *Lease) Load(ctx context.Context, yield func(s presence.State, seen time.Time) error) error {
+// Loaded is a watched user as the ledger knows it.
+type Loaded struct {
+	// State has in Since and ObservedAt when the user's status and what is known of
+	// it last changed; no later event of the user is observed before.
+	State presence.State
+	// Seen is the latest moment at which the user is known to have been in that
+	// state: the row's own, or the start of the newest complete sweep that did not
+	// miss the user. Of whom a change is held, it is the After of that: the sweeps
+	// behind it may have been told otherwise. It is zero for who was never answered,
+	// and for who has gone stale.
+	Seen time.Time
+	// Held is the change that waits to be confirmed; nil for none.
+	Held *presence.Held
+}
+
+// Load yields every watched user. The first error of yield ends the load and is
+// returned as it is.
+func (l *Lease) Load(ctx context.Context, yield func(Loaded) error) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	seen, err := l.sightings(ctx)
@@ -31,38 +45,66 @@ func (l *Lease) Load(ctx context.Context, yield func(s presence.State, seen time
 	return nil
 }
 
-func (l *Lease) loadStates(ctx context.Context, seen sightings, yield func(presence.State, time.Time) error) error {
+func (l *Lease) loadStates(ctx context.Context, seen sightings, yield func(Loaded) error) error {
 	rows, err := l.ledger.pool.Query(ctx, `
-		select user_no, user_id, status, detail, asked_at, last_seq
-		  from user_states
-		 where app_id = $1 and watched`, int64(l.ledger.app))
+		select u.user_no, u.user_id, u.stale, u.status, u.detail, u.since, u.observed_at, u.asked_at, u.last_seq,
+		       h.status, h.detail, h.after, h.seen_at
+		  from user_states u
+		  left join held_changes h on h.app_id = u.app_id and h.user_no = u.user_no
+		 where u.app_id = $1 and u.watched`, int64(l.ledger.app))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		s := presence.State{Watched: true}
-		var status, detail string
-		var asked *time.Time
-		if err := rows.Scan(&s.User.No, &s.User.ID, &status, &detail, &asked, &s.LastSeq); err != nil {
+		user, err := scanLoaded(rows, seen)
+		if err != nil {
 			return err
 		}
-		if s.Status, err = presence.ParseStatus(status); err != nil {
-			return fmt.Errorf("user %d: %w", s.User.No, err)
-		}
-		if s.Detail, err = presence.ParseDetail(detail); err != nil {
-			return fmt.Errorf("user %d: %w", s.User.No, err)
-		}
-		var bound time.Time
-		if asked != nil && s.Status != presence.Unknown {
-			s.AskedAt = asked.UTC()
-			bound = seen.of(s.User.No, s.AskedAt)
-		}
-		if err := yield(s, bound); err != nil {
+		if err := yield(user); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
+}
+
+func scanLoaded(row pgx.CollectableRow, seen sightings) (user Loaded, err error) {
+	s := &user.State
+	s.Watched = true
+	var status, detail string
+	var to, in *string
+	var since, observed, asked, after, seenAt *time.Time
+	err = row.Scan(&s.User.No, &s.User.ID, &s.Stale, &status, &detail, &since, &observed, &asked, &s.LastSeq, &to, &in, &after, &seenAt)
+	if err != nil {
+		return user, err
+	}
+	if s.Status, s.Detail, err = readStatus(status, detail); err != nil {
+		return user, fmt.Errorf("user %d: %w", s.User.No, err)
+	}
+	s.Since, s.ObservedAt = orZero(since), orZero(observed)
+	if s.Status == presence.Unknown {
+		return user, nil
+	}
+	if asked != nil {
+		s.AskedAt = asked.UTC()
+		user.Seen = seen.of(s.User.No, s.AskedAt)
+	}
+	if to != nil {
+		h := presence.Held{User: s.User, After: after.UTC(), SeenAt: seenAt.UTC()}
+		if h.To, h.Detail, err = readStatus(*to, *in); err != nil {
+			return user, fmt.Errorf("the held change of user %d: %w", s.User.No, err)
+		}
+		user.Seen, user.Held = h.After, &h
+	}
+	return user, nil
+}
+
+func readStatus(status, detail string) (s presence.Status, d presence.Detail, err error) {
+	if s, err = presence.ParseStatus(status); err != nil {
+		return s, d, err
+	}
+	d, err = presence.ParseDetail(detail)
+	return s, d, err
 }
 
 // sightings are the newest complete sweeps, newest first.

@@ -11,8 +11,8 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-const eventColumns = `seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at, prev_seq, sweep, log,
-                      encoding, recorded_at`
+const eventColumns = `seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at, confirmed_at, prev_seq, sweep,
+                      log, encoding, recorded_at`
 
 // After returns the events behind the cursor, in order, at most limit of them.
 // RecordedAt of the cursor, where it has one, keeps the read to few partitions.
@@ -120,15 +120,13 @@ func (l *Ledger) Newest(ctx context.Context) (seq int64, err error) {
 func (l *Ledger) scanEvent(row pgx.CollectableRow) (presence.Event, error) {
 	e := presence.Event{AppID: l.app}
 	var kind, from, to, detail string
-	var after *time.Time
-	err := row.Scan(&e.Seq, &e.User.No, &e.User.ID, &kind, &from, &to, &detail, &after, &e.ObservedAt, &e.PrevSeq,
+	var after, confirmed *time.Time
+	err := row.Scan(&e.Seq, &e.User.No, &e.User.ID, &kind, &from, &to, &detail, &after, &e.ObservedAt, &confirmed, &e.PrevSeq,
 		&e.Sweep, &e.Log, &e.Encoding, &e.RecordedAt)
 	if err != nil {
 		return e, err
 	}
-	if after != nil {
-		e.After = after.UTC()
-	}
+	e.After, e.ConfirmedAt = orZero(after), orZero(confirmed)
 	e.ObservedAt, e.RecordedAt = e.ObservedAt.UTC(), e.RecordedAt.UTC()
 	if err := readWords(&e.Transition, kind, from, to, detail); err != nil {
 		return e, fmt.Errorf("event %d: %w", e.Seq, err)
