@@ -22,9 +22,9 @@ type daemonStory struct {
 	Since   *time.Time `json:"since"`
 	Refused bool       `json:"refused"` // ZIM refuses the id itself
 	// The lists are in the order of time.
-	Answers   []daemonAnswer   `json:"answers"`
-	Decisions []daemonDecision `json:"decisions"`
-	Incidents []daemonIncident `json:"incidents"`
+	Answers    []daemonAnswer     `json:"answers"`
+	Suppressed []daemonSuppressed `json:"suppressed"`
+	Incidents  []daemonIncident   `json:"incidents"`
 }
 
 // daemonAnswer is one request that asked about the user, and what it brought.
@@ -42,23 +42,22 @@ type daemonAnswer struct {
 	Missed    string    `json:"missed,omitempty"` // why nothing was
 }
 
-// daemonDecision is that something that was answered was not told.
-type daemonDecision struct {
+// daemonSuppressed is a change that was answered, and will not be told.
+type daemonSuppressed struct {
 	At     time.Time  `json:"at"`
-	What   string     `json:"what"`
 	Why    string     `json:"why"`
-	Status string     `json:"status"` // what had been answered
+	Status string     `json:"status"` // as answered
 	Detail string     `json:"detail"`
-	SeenAt *time.Time `json:"seen_at"`
+	SeenAt *time.Time `json:"seen_at"` // first
 }
 
 // daemonIncident is an incident of the app.
 type daemonIncident struct {
 	BeganAt time.Time  `json:"began_at"`
 	EndedAt *time.Time `json:"ended_at"`
-	Outcome string     `json:"outcome"`
-	Flips   int        `json:"flips"`
-	Share   float64    `json:"share"`
+	Outcome string     `json:"outcome"` // released or discarded; empty while it lasts
+	Flips   int        `json:"flips"`   // users who were said to have gone
+	Share   float64    `json:"share"`   // of those online
 }
 
 // explain is what this process has in memory of a user.
@@ -89,7 +88,9 @@ func (a *app) explain(ctx context.Context, me, user string) (*daemonStory, error
 }
 
 func newDaemonStory(kept evidence.Story) *daemonStory {
-	s := &daemonStory{Since: orNil(kept.Since), Answers: []daemonAnswer{}, Decisions: []daemonDecision{}, Incidents: []daemonIncident{}}
+	s := &daemonStory{
+		Since: orNil(kept.Since), Answers: []daemonAnswer{}, Suppressed: []daemonSuppressed{}, Incidents: []daemonIncident{},
+	}
 	for _, a := range kept.Answers {
 		answer := daemonAnswer{
 			AskedAt: a.AskedAt, At: a.At, Lane: a.Lane, Result: a.Result, Code: a.Code, HTTP: a.Status, RequestID: a.RequestID,
@@ -100,11 +101,18 @@ func newDaemonStory(kept evidence.Story) *daemonStory {
 		}
 		s.Answers = append(s.Answers, answer)
 	}
-	for _, d := range kept.Decisions {
-		s.Decisions = append(s.Decisions, daemonDecision{d.At, d.What, d.Why, d.To.String(), d.Detail.String(), orNil(d.SeenAt)})
+	for _, d := range kept.Suppressed {
+		s.Suppressed = append(s.Suppressed, daemonSuppressed{d.At, d.Why, d.To.String(), d.Detail.String(), orNil(d.SeenAt)})
 	}
 	for _, i := range kept.Incidents {
-		s.Incidents = append(s.Incidents, daemonIncident{i.Began, orNil(i.Ended), i.Outcome, i.Flips, i.Share})
+		incident := daemonIncident{BeganAt: i.Began, EndedAt: orNil(i.Ended), Flips: i.Flips, Share: i.Share}
+		switch {
+		case i.Released:
+			incident.Outcome = "released"
+		case !i.Ended.IsZero():
+			incident.Outcome = "discarded"
+		}
+		s.Incidents = append(s.Incidents, incident)
 	}
 	return s
 }

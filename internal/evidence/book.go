@@ -7,21 +7,22 @@ import "sync"
 const (
 	answersKept = 32
 	leastBytes  = 64 << 10
-	mostBytes   = 8 << 20
+	mostBytes   = 6 << 20
 )
 
 // Book is the evidence of one app. Its methods may be called from any goroutine.
 type Book struct {
 	mu        sync.Mutex // guards all below
-	limit     int        // in bytes
+	limit     int        // in bytes, of requests
 	bytes     int        // of requests
 	requests  queue[entry]
-	decisions queue[noted]
+	most      int // of dropped
+	dropped   queue[dropped]
 	incidents queue[Incident]
 }
 
 // NewBook returns an empty book.
-func NewBook() *Book { return &Book{limit: leastBytes} }
+func NewBook() *Book { return &Book{limit: leastBytes, most: leastDropped} }
 
 // Watched says how many users are asked about, which bounds what is kept.
 func (b *Book) Watched(users int) {
@@ -29,7 +30,7 @@ func (b *Book) Watched(users int) {
 	limit := min(mostBytes, max(leastBytes, answersKept*(perUser*users+overhead*requests)))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.limit = limit
+	b.limit, b.most = limit, min(mostDropped, max(leastDropped, users))
 	b.trim()
 }
 
@@ -43,22 +44,23 @@ func (b *Book) Attempted(r Request) {
 	b.trim()
 }
 
-// trim drops the oldest requests until the rest is small enough.
+// trim drops what is oldest until the rest is small enough.
 func (b *Book) trim() {
 	for b.bytes > b.limit && b.requests.n > 1 {
 		oldest := b.requests.drop()
 		b.bytes -= oldest.size()
 	}
+	for b.dropped.n > b.most {
+		b.dropped.drop()
+	}
 }
 
-// Decided writes down a decision about a user.
-func (b *Book) Decided(no uint32, d Decision) {
+// Suppressed writes down a change of a user that will not be told.
+func (b *Book) Suppressed(no uint32, s Suppressed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.decisions.n == mostDecisions {
-		b.decisions.drop()
-	}
-	b.decisions.add(noted{d, no})
+	b.dropped.add(newDropped(no, s))
+	b.trim()
 }
 
 // Incident writes down an incident, in the place of the one that began at the same

@@ -101,7 +101,7 @@ func TestSaidIsTold(t *testing.T) {
 	}
 }
 
-// The newest answers are kept, in order; the book is as large as the watchlist needs, and never larger than 8 MB.
+// The newest answers are kept, in order; the book is as large as the watchlist needs, and never larger than 6 MB and what is suppressed.
 func TestBounded(t *testing.T) {
 	for _, c := range []struct{ users, sweeps, least, most int }{
 		{users: 100, sweeps: 2000, least: 50, most: 90},
@@ -147,23 +147,34 @@ func heap() int {
 	return int(stats.HeapAlloc)
 }
 
-// Decisions and incidents are kept by user and by app, and the oldest go.
-func TestDecisions(t *testing.T) {
+// Suppressed changes are kept by user, incidents by app, and the oldest go.
+func TestSuppressed(t *testing.T) {
 	b := NewBook()
-	for i := range mostDecisions + 10 {
-		b.Decided(uint32(i%5), Decision{At: begin.Add(time.Duration(i) * time.Second), What: "suppressed", Why: "hold", To: presence.Offline})
+	of := func(i int) Suppressed {
+		at := begin.Add(time.Duration(i) * time.Second)
+		return Suppressed{At: at, Why: "hold", To: presence.Offline, Detail: presence.NoSession, After: at.Add(-2 * time.Second), SeenAt: at.Add(-time.Second)}
 	}
-	got := b.Of(3, 10).Decisions
-	if len(got) < mostDecisions/5 || !got[0].At.Equal(begin.Add(13*time.Second)) || len(b.Of(9, 10).Decisions) != 0 {
-		t.Errorf("%d decisions are kept, the first %v", len(got), got[0])
+	for i := range leastDropped + 10 {
+		b.Suppressed(uint32(i%5), of(i))
+	}
+	got := b.Of(3, 10).Suppressed
+	if len(got) < leastDropped/5 || !cmp.Equal(got[0], of(13)) || len(b.Of(9, 10).Suppressed) != 0 {
+		t.Errorf("%d are kept, the first %+v, want %+v", len(got), got[0], of(13))
+	}
+	b.Watched(2 * leastDropped)
+	for i := range leastDropped {
+		b.Suppressed(7, of(i))
+	}
+	if got := len(b.Of(7, 10).Suppressed) + len(b.Of(3, 10).Suppressed); got <= leastDropped {
+		t.Errorf("%d are kept, with more users watched", got)
 	}
 	for i := range mostIncidents + 3 {
 		began := begin.Add(time.Duration(i) * time.Minute)
 		b.Incident(Incident{Began: began, Flips: i})
-		b.Incident(Incident{Began: began, Ended: began.Add(time.Second), Outcome: "discarded", Flips: i})
+		b.Incident(Incident{Began: began, Ended: began.Add(time.Second), Released: true, Flips: i})
 	}
 	incidents := b.Of(3, 10).Incidents
-	if len(incidents) != mostIncidents || incidents[0].Flips != 3 || incidents[0].Outcome != "discarded" {
+	if len(incidents) != mostIncidents || incidents[0].Flips != 3 || !incidents[0].Released {
 		t.Errorf("%d incidents are kept, the first %+v", len(incidents), incidents[0])
 	}
 }
@@ -202,7 +213,7 @@ func TestManyAtOnce(t *testing.T) {
 		writing.Go(func() {
 			for i := range 200 {
 				b.Attempted(request(i, numbers(1, 100)...))
-				b.Decided(uint32(w), Decision{At: begin})
+				b.Suppressed(uint32(w), Suppressed{At: begin})
 				b.Incident(Incident{Began: begin.Add(time.Duration(w))})
 				b.Watched(100 * w)
 				b.Of(7, 5)

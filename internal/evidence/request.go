@@ -48,7 +48,7 @@ func (e *entry) size() int { return overhead + len(e.id) + perUser*len(e.users) 
 // newEntry copies what is to be kept of a request.
 func newEntry(r Request) entry {
 	e := entry{
-		asked: r.AskedAt.UnixMicro(), at: r.At.UnixMicro(), lane: r.Lane, result: r.Result, id: r.RequestID, code: r.Code, status: r.Status,
+		asked: micros(r.AskedAt), at: micros(r.At), lane: r.Lane, result: r.Result, id: r.RequestID, code: r.Code, status: r.Status,
 		users: make([]uint32, len(r.Batch)), said: make([]Said, len(r.Batch)),
 	}
 	// The answer keeps the order of the batch, so that one walk finds everybody.

@@ -18,8 +18,8 @@ type Answer struct {
 
 // Story is what is kept of one user, each list in the order of time.
 type Story struct {
-	Answers   []Answer
-	Decisions []Decision
+	Answers    []Answer
+	Suppressed []Suppressed
 	// Incidents are all of the app's: whom one was about is not kept.
 	Incidents []Incident
 	// Since is when the oldest request was sent that is kept, of whomever; zero for
@@ -43,9 +43,9 @@ func (b *Book) Of(no uint32, most int) Story {
 		}
 	}
 	slices.SortStableFunc(s.Answers, func(a, b Answer) int { return a.AskedAt.Compare(b.AskedAt) })
-	for i := range b.decisions.n {
-		if d := b.decisions.at(i); d.no == no {
-			s.Decisions = append(s.Decisions, d.Decision)
+	for i := range b.dropped.n {
+		if d := b.dropped.at(i); d.no == no {
+			s.Suppressed = append(s.Suppressed, d.suppressed())
 		}
 	}
 	for i := range b.incidents.n {
@@ -60,5 +60,3 @@ func (e *entry) answer(at int) Answer {
 		Code: e.code, Status: e.status, Asked: len(e.users), Said: e.said[at],
 	}
 }
-
-func moment(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
