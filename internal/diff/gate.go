@@ -49,6 +49,12 @@ func (m *Memory) gate(r *record, o *presence.Observation, a *presence.Answer) {
 // Gated returns how many users are gated.
 func (m *Memory) Gated() int { return m.gated }
 
+// IsGated tells whether a user is.
+func (m *Memory) IsGated(u presence.User) bool {
+	h := m.held[u.No]
+	return h != nil && h.gated
+}
+
 // LetGo takes what is gated for true, as decided at that moment, and returns how
 // many users that is about. It is told, as observed when it was seen and confirmed
 // now; or, where that is to be held back, waits on as if it had never been gated.
