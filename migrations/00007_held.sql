@@ -1,5 +1,27 @@
 -- +goose Up
 
+-- A column is added in no time, but nobody may read or write the table meanwhile; and whoever comes waits behind the one
+-- who waits. So the locks are waited for 150 ms at a time, all of them before anything is done, in the order in which a
+-- commit takes them, and given back where one is not to be had.
+
+-- +goose StatementBegin
+do $do$
+begin
+    for n in 1..240 loop
+        begin
+            perform pg_catalog.set_config('lock_timeout', '150ms', true);
+            lock table presence, user_states, transitions in access exclusive mode;
+            return;
+        exception when lock_not_available then
+            perform pg_catalog.pg_sleep(0.35); -- others go on meanwhile
+        end;
+    end loop;
+    raise exception using errcode = 'lock_not_available',
+        message = 'for two minutes somebody has been reading the state or the ledger without a pause; nothing was changed: try again when that has ended';
+end
+$do$;
+-- +goose StatementEnd
+
 alter table transitions add column confirmed_at timestamptz;
 comment on column transitions.confirmed_at is 'When a change that was held back was taken for true; null where nothing was held back.';
 comment on column transitions.kind         is 'online, offline: real transitions. baseline: first answer about a newly watched user. removed: left the watchlist. stale: no answer for too long. erased: what stood here was erased on request; the number stands.';
@@ -43,3 +65,5 @@ select u.app_id, u.user_id, u.status, u.detail, u.since,
        end as observed_at
   from user_states u
   left join held_changes h on h.app_id = u.app_id and h.user_no = u.user_no;
+comment on column presence.status      is 'online, offline, or unknown: not answered yet, not answered for too long, or no longer watched.';
+comment on column presence.observed_at is 'The user was seen in this status at this moment or later: of an unchanged user the start of the newest complete sweep that saw it, of one of whom a change is held back the last answer before.';
