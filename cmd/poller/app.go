@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/zim-presence/poller/internal/budget"
+	"github.com/zim-presence/poller/internal/diff"
 	"github.com/zim-presence/poller/internal/evidence"
 	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/poll"
@@ -46,7 +47,9 @@ type app struct {
 	// show, when not nil, hears of sweeps as they go, for a terminal.
 	show func(poll.Report)
 
-	allowDrop bool // watchlist.allow_sudden_drop
+	allowDrop  bool          // watchlist.allow_sudden_drop
+	holds      diff.Hold     // hold
+	staleAfter time.Duration // stale_after
 }
 
 // newApp wires one app on an open database and a NATS connection, for the replica
@@ -58,6 +61,7 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	}
 	it := &app{
 		id: a.AppID, schedule: schedule, allowDrop: cfg.Watchlist.AllowSuddenDrop,
+		holds: diff.Hold{Offline: cfg.Hold.Offline, Online: cfg.Hold.Online}, staleAfter: cfg.StaleAfter,
 		woken: make(chan struct{}, 1), take: newWish(), leave: newWish(),
 		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
 	}

@@ -45,6 +45,12 @@ func (a asker) Ask(ctx context.Context, users iter.Seq[presence.User], answers c
 	return poll.Asked{Requests: asked.Requests, Invented: asked.Invented, Failure: asked.Failure}, err
 }
 
+// Confirm asks again.
+func (a asker) Confirm(ctx context.Context, users []presence.User, answers chan<- presence.Answer) (poll.Asked, error) {
+	asked, err := a.Client.Confirm(ctx, users, answers)
+	return poll.Asked{Requests: asked.Requests, Invented: asked.Invented, Failure: asked.Failure}, err
+}
+
 // lost is who is missing in the bucket, from the one who finds it to the sweep
 // that tells them again.
 type lost struct {

@@ -25,6 +25,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder 
 	return &poll.Recorder{
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
 		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop, Leave: a.leave,
+		Hold: a.holds, StaleAfter: a.staleAfter,
 		Again:     a.lost.take,
 		Committed: a.committed,
 		Listed: func(r poll.Report) {
@@ -33,9 +34,11 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder 
 			a.checks.Set(a.check("watchlist"), dropped(r))
 			a.shown(r)
 		},
-		Progress: a.shown,
-		Ended:    a.swept,
-		Skipped:  a.metrics.SweepsSkipped,
+		Progress:   a.shown,
+		Ended:      a.swept,
+		Skipped:    a.metrics.SweepsSkipped,
+		Waiting:    a.metrics.SetHeldChanges,
+		Suppressed: func(s diff.Suppressed) { a.metrics.Suppressed(string(s.Why)) },
 	}
 }
 
@@ -90,7 +93,7 @@ func (a *app) shown(r poll.Report) {
 // swept judges a sweep for the metrics and the checks.
 func (a *app) swept(r poll.Report, err error) {
 	a.metrics.SweepEnded(status.Sweep{
-		Watched: r.Watched, Held: r.Held, Seen: r.Seen, Invalid: r.Invalid, Long: r.Long, Missed: r.Missed, Requests: r.Requests,
+		Watched: r.Watched, RemovalsHeld: r.RemovalsHeld, Seen: r.Seen, Invalid: r.Invalid, Long: r.Long, Missed: r.Missed, Requests: r.Requests,
 		Invented: r.Invented, Elapsed: r.Finished.Sub(r.Started), Finished: r.Finished, Complete: r.Complete,
 	})
 	a.shown(r)
@@ -116,11 +119,11 @@ func (a *app) failed(err error) {
 
 // dropped returns an error when removals are held.
 func dropped(r poll.Report) error {
-	if r.Held == 0 {
+	if r.RemovalsHeld == 0 {
 		return nil
 	}
 	return fmt.Errorf("%d of %d watched users are gone from the watchlist at once; they are removed if the next sweep finds the same, "+
-		"or at once with watchlist.allow_sudden_drop", r.Held, r.Watched)
+		"or at once with watchlist.allow_sudden_drop", r.RemovalsHeld, r.Watched)
 }
 
 // blind returns an error when a complete sweep saw nobody at all.

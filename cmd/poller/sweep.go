@@ -59,9 +59,9 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 		report.Sweep, report.Watched, report.Seen, report.MissedTotal(), report.Transitions, report.Requests, report.Seq); err != nil {
 		return err
 	}
-	if report.Held > 0 {
+	if report.RemovalsHeld > 0 {
 		if _, err := fmt.Fprintf(g.Stdout, "held: %d of %d watched users are gone from the watchlist at once, and were not removed; if that is meant, "+
-			"set watchlist.allow_sudden_drop (POLLER_WATCHLIST_ALLOW_SUDDEN_DROP=true) for one sweep\n", report.Held, report.Watched); err != nil {
+			"set watchlist.allow_sudden_drop (POLLER_WATCHLIST_ALLOW_SUDDEN_DROP=true) for one sweep\n", report.RemovalsHeld, report.Watched); err != nil {
 			return err
 		}
 	}

@@ -44,12 +44,12 @@ func TestSuddenDrop(t *testing.T) {
 			first := mustSweep(t, r, b)
 			gone := c.before - c.left
 			if !c.held {
-				if first.Held != 0 || first.Removed != gone || first.Watched != c.left {
+				if first.RemovalsHeld != 0 || first.Removed != gone || first.Watched != c.left {
 					t.Errorf("%+v, want %d removed at once", first, gone)
 				}
 				return
 			}
-			if first.Held != gone || first.Removed != 0 || first.Watched != c.before || first.Transitions != 0 || first.Seen != c.before {
+			if first.RemovalsHeld != gone || first.Removed != 0 || first.Watched != c.before || first.Transitions != 0 || first.Seen != c.before {
 				t.Errorf("first look: %+v, want %d held, nobody removed, everybody asked about", first, gone)
 			}
 			if n := strings.Count(log.String(), "gone at once"); n != 1 || !strings.Contains(log.String(), `"level":"warn"`) {
@@ -59,7 +59,7 @@ func TestSuddenDrop(t *testing.T) {
 				t.Errorf("the log names %q, want five of those who are gone", got)
 			}
 			second := mustSweep(t, r, b)
-			if second.Held != 0 || second.Removed != gone || second.Watched != c.left || second.Transitions != gone {
+			if second.RemovalsHeld != 0 || second.Removed != gone || second.Watched != c.left || second.Transitions != gone {
 				t.Errorf("second look: %+v, want %d removed", second, gone)
 			}
 		})
@@ -91,7 +91,7 @@ func TestHeldAreAskedAbout(t *testing.T) {
 	r := recorder(t, l, everybody(presence.Online), b)
 	mustSweep(t, r, b)
 	r.Zim, l.ids = everybody(presence.Offline), nil
-	if report := mustSweep(t, r, b); report.Held != 200 || report.Seen != 200 || report.Transitions != 200 {
+	if report := mustSweep(t, r, b); report.RemovalsHeld != 200 || report.Seen != 200 || report.Transitions != 200 {
 		t.Errorf("%+v, want 200 held, and told that they are offline", report)
 	}
 	for id, s := range b.users {
@@ -110,11 +110,11 @@ func TestReloadAroundASweep(t *testing.T) {
 	told := len(b.events)
 	for range 3 { // each time anew
 		l.ids = nil
-		if report := mustSweep(t, r, b); report.Held != 300 {
+		if report := mustSweep(t, r, b); report.RemovalsHeld != 300 {
 			t.Errorf("empty: %+v, want 300 held", report)
 		}
 		l.ids = all
-		if report := mustSweep(t, r, b); report.Held+report.Removed+report.Added != 0 {
+		if report := mustSweep(t, r, b); report.RemovalsHeld+report.Removed+report.Added != 0 {
 			t.Errorf("filled again: %+v, want no change", report)
 		}
 	}
@@ -133,7 +133,7 @@ func TestExchangeIsADrop(t *testing.T) {
 		l.ids = append(l.ids, "fresh "+id)
 	}
 	first := mustSweep(t, r, b)
-	if first.Held != 300 || first.Added != 300 || first.Watched != 600 || first.Seen != 600 || first.Transitions != 300 {
+	if first.RemovalsHeld != 300 || first.Added != 300 || first.Watched != 600 || first.Seen != 600 || first.Transitions != 300 {
 		t.Errorf("first look: %+v, want 300 held and 300 added", first)
 	}
 	if second := mustSweep(t, r, b); second.Removed != 300 || second.Watched != 300 || second.Transitions != 300 {
@@ -148,7 +148,7 @@ func TestNewTermLooksAgain(t *testing.T) {
 	mustSweep(t, recorder(t, l, everybody(presence.Online), b), b)
 	l.ids = nil
 	for range 3 {
-		if report := mustSweep(t, recorder(t, l, everybody(presence.Online), b), b); report.Held != 300 || report.Removed != 0 {
+		if report := mustSweep(t, recorder(t, l, everybody(presence.Online), b), b); report.RemovalsHeld != 300 || report.Removed != 0 {
 			t.Errorf("first look of a term: %+v, want 300 held", report)
 		}
 	}
@@ -165,7 +165,7 @@ func TestBrokenReadingIsNoLook(t *testing.T) {
 		t.Fatal("a reading that breaks off is no error")
 	}
 	l.ids, l.fails = nil, -1
-	if report := mustSweep(t, r, b); report.Held != 300 {
+	if report := mustSweep(t, r, b); report.RemovalsHeld != 300 {
 		t.Errorf("first look: %+v, want 300 held", report)
 	}
 	l.ids, l.fails = all, 10

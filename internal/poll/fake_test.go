@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -203,8 +204,10 @@ func (b *book) memory() *diff.Memory {
 type asker struct {
 	batch  int
 	answer func(ctx context.Context, batch []presence.User) (presence.Answer, error)
-	calls  int
-	asked  Asked
+	// confirm answers who is asked again; nil is answer.
+	confirm func(ctx context.Context, batch []presence.User) (presence.Answer, error)
+	calls   int
+	asked   Asked
 }
 
 // everybody is an asker who finds everybody in one status.
@@ -284,4 +287,13 @@ func names(n int) []string {
 		ids[i] = fmt.Sprintf("user-%d", i)
 	}
 	return ids
+}
+
+// Confirm asks about some in one batch, or several.
+func (a *asker) Confirm(ctx context.Context, users []presence.User, answers chan<- presence.Answer) (Asked, error) {
+	confirm := asker{batch: a.batch, answer: a.answer}
+	if a.confirm != nil {
+		confirm.answer = a.confirm
+	}
+	return confirm.Ask(ctx, slices.Values(users), answers)
 }

@@ -8,10 +8,15 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// parts cuts changes into ones of at most so many transitions and states. A
-// state goes with the newest transition of its user, or before all others when
-// it has none here; so what a part brings is whole, as long as no user has two
-// transitions, and within a sweep none has.
+// parts cuts changes into ones of at most so many transitions, states, changes
+// that are held back and ones that are settled. A state goes with the newest
+// transition of its user, or before all others when it has none here; so what a
+// part brings is whole, as long as no user has two transitions where there are too
+// many for one part.
+//
+// What is held back or settled comes with or behind all transitions. Whoever loads
+// the state between two parts then finds a change that was told as held back still,
+// which shows, and never one that was lost before it was told.
 func parts(c presence.Changes, most int) iter.Seq[presence.Changes] {
 	return func(yield func(presence.Changes) bool) {
 		if len(c.Transitions) > most || len(c.States) > most {
@@ -20,6 +25,7 @@ func parts(c presence.Changes, most int) iter.Seq[presence.Changes] {
 		for !c.Empty() {
 			part := firstPart(c, most)
 			c.Transitions, c.States = c.Transitions[len(part.Transitions):], c.States[len(part.States):]
+			c.Held, c.Settled = c.Held[len(part.Held):], c.Settled[len(part.Settled):]
 			if !yield(part) {
 				return
 			}
@@ -31,6 +37,7 @@ func parts(c presence.Changes, most int) iter.Seq[presence.Changes] {
 // are too many for one.
 func firstPart(c presence.Changes, most int) presence.Changes {
 	if len(c.Transitions) <= most && len(c.States) <= most {
+		c.Held, c.Settled = c.Held[:min(len(c.Held), most)], c.Settled[:min(len(c.Settled), most)]
 		return c
 	}
 	alone := len(c.States)

@@ -88,6 +88,12 @@ func (c *chance) Ask(_ context.Context, users iter.Seq[presence.User], answers c
 	return Asked{}, nil
 }
 
+// Confirm is not asked: nothing is held back.
+func (c *chance) Confirm(context.Context, []presence.User, chan<- presence.Answer) (Asked, error) {
+	c.Error("somebody is asked again")
+	return Asked{}, errFault
+}
+
 // draw decides what the next sweep will find and what fails in it.
 func (c *chance) draw() {
 	ids := names(8)

@@ -36,6 +36,10 @@ func (f flights) Ask(ctx context.Context, users iter.Seq[presence.User], answers
 	return Asked{Requests: 1}, context.Cause(ctx)
 }
 
+func (flights) Confirm(context.Context, []presence.User, chan<- presence.Answer) (Asked, error) {
+	return Asked{}, errFault
+}
+
 // Many answer while a slow ledger commits, and somebody looks on: for the race
 // detector, and so that nobody is lost on the way.
 func TestManyAnswerASlowLedger(t *testing.T) {

@@ -33,6 +33,9 @@ type Asker interface {
 	// Ask asks about every user once and sends the answers as they come; after
 	// an error some users are in none. It leaves answers open.
 	Ask(ctx context.Context, users iter.Seq[presence.User], answers chan<- presence.Answer) (Asked, error)
+	// Confirm asks about some users again, ahead of what Ask still has to ask, and
+	// beside it. Each user is in one answer; after an error some are in none.
+	Confirm(ctx context.Context, users []presence.User, answers chan<- presence.Answer) (Asked, error)
 }
 
 // Asked is what asking took.
@@ -80,6 +83,17 @@ type Recorder struct {
 
 	dropSeen bool // by the sweep before; owned by the one that runs
 
+	// Hold is for how long a change has to last before it is told. It is confirmed by
+	// asking again, when that time is over. Zero: everything is told at once.
+	Hold diff.Hold
+	// StaleAfter is how old the newest answer about a user may get before what is
+	// told of the user is that nothing is known. Zero: as old as it likes; otherwise
+	// ten seconds at least, and longer than Hold.
+	StaleAfter time.Duration
+	// Now is the clock by which the sweeps are dated. It must not run backwards. Nil:
+	// [time.Now].
+	Now func() time.Time
+
 	// Leave asks to end the term: what is in it is taken out between two sweeps,
 	// never during one, and not before the first.
 	Leave <-chan struct{}
@@ -97,6 +111,17 @@ type Recorder struct {
 	Progress  func(Report)
 	Ended     func(Report, error)
 	Skipped   func(n int)
+	// Suppressed is called with each change that was seen, and will never be told,
+	// Waiting with how many are held back, whenever that may be another number.
+	Suppressed func(diff.Suppressed)
+	Waiting    func(n int)
+
+	// What goes on beside the sweeps; owned by the goroutine that records.
+	began   time.Time // the term
+	asked   bool      // about everybody, once in this term
+	judgeAt time.Time // when ages are judged next
+	lane    lane
+	timer   *time.Timer // see wake
 
 	mu      sync.Mutex // guards all below
 	running bool
@@ -107,13 +132,15 @@ type Recorder struct {
 // Run sweeps at once and then on schedule, until ctx ends or the term is over;
 // the error is the cause of ctx, [ErrGivenUp], or wraps [ErrTermOver].
 func (r *Recorder) Run(ctx context.Context) error {
+	r.begin()
+	defer r.end()
 	due := time.Now()
 	for {
 		r.expect(due)
 		if err := r.sleepUntil(ctx, due); err != nil {
 			return err
 		}
-		if _, err := r.Sweep(ctx); errors.Is(err, ErrTermOver) {
+		if _, err := r.sweep(ctx); errors.Is(err, ErrTermOver) {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -169,22 +196,40 @@ func (r *Recorder) move(running bool) {
 	r.running, r.moved = running, time.Now()
 }
 
-// sleepUntil looks at the clock at least once a minute: it may be set.
+// alive notes a sign of life of the sweep that runs, if one does.
+func (r *Recorder) alive() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running {
+		r.moved = time.Now()
+	}
+}
+
+// sleepUntil looks at the clock at least once a minute: it may be set. Meanwhile
+// it does what is due beside the sweeps.
 func (r *Recorder) sleepUntil(ctx context.Context, t time.Time) error {
+	w := between{r}
 	for {
 		left := time.Until(t)
 		if left <= 0 {
 			return nil
 		}
 		timer := time.NewTimer(min(left, time.Minute))
+		var err error
 		select {
 		case <-timer.C:
 		case <-r.Leave:
-			timer.Stop()
-			return ErrGivenUp
+			err = ErrGivenUp
 		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
+			err = context.Cause(ctx)
+		case answer, open := <-r.lane.answers():
+			err = r.hear(ctx, w, answer, open)
+		case <-r.wake():
+			err = r.turn(ctx, w)
+		}
+		timer.Stop()
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -13,9 +13,9 @@ type Report struct {
 	// Watched is whom the sweep asks about; Added and Removed are how many came
 	// and went since the last one.
 	Watched, Added, Removed int
-	// Held are gone from the watchlist and stay in Watched for now, because so
-	// many went at once; see [Recorder.AllowSuddenDrop].
-	Held int
+	// RemovalsHeld are gone from the watchlist and stay in Watched for now, because
+	// so many went at once; see [Recorder.AllowSuddenDrop].
+	RemovalsHeld int
 	Listed
 	// Seen were answered. The others of Watched are missed, by reason; in a
 	// sweep that failed also those who were not asked any more.
@@ -24,6 +24,8 @@ type Report struct {
 	Asked
 	// Transitions counts the events that were added, of every kind.
 	Transitions int
+	// Held is how many changes are held back at the end; see [Recorder.Hold].
+	Held int
 	// Seq is the newest event at the end.
 	Seq int64
 	// Complete says that everybody was asked and a snapshot is stored.

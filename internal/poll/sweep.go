@@ -27,14 +27,22 @@ const (
 //
 // When ctx ends nothing more is asked; what has been answered is committed.
 func (r *Recorder) Sweep(ctx context.Context) (Report, error) {
+	r.begin()
+	defer r.end()
+	return r.sweep(ctx)
+}
+
+// sweep is [Recorder.Sweep] within a term that goes on.
+func (r *Recorder) sweep(ctx context.Context) (Report, error) {
 	r.move(true)
 	defer r.move(false)
 	s := &sweep{Recorder: r, report: Report{
-		Sweep: r.LastSweep + 1, Started: presence.Instant(time.Now()), Missed: map[presence.MissReason]int{},
+		Sweep: r.LastSweep + 1, Started: r.now(), Missed: map[presence.MissReason]int{},
 	}}
 	err := s.run(ctx)
+	s.askedOnce()
 	s.report.missRest()
-	s.report.Finished, s.report.Seq = presence.Instant(time.Now()), r.Memory.LastSeq()
+	s.report.Finished, s.report.Seq, s.report.Held = r.now(), r.Memory.LastSeq(), r.Memory.Held()
 	s.log(ctx, err)
 	if r.Ended != nil {
 		r.Ended(s.report, err)
@@ -54,6 +62,10 @@ func (s *sweep) run(ctx context.Context) error {
 		return err
 	}
 	if err := s.ask(ctx); err != nil {
+		return err
+	}
+	s.askedOnce()
+	if err := s.judgeAge(ctx, s); err != nil {
 		return err
 	}
 	return s.snapshot(ctx)
@@ -83,9 +95,9 @@ func (s *sweep) list(ctx context.Context) error {
 		return err
 	}
 	if s.holds(was) {
-		s.report.Held = s.Memory.Unmarked()
+		s.report.RemovalsHeld = s.Memory.Unmarked()
 	} else {
-		s.report.Removed = s.Memory.EndWatchlist(presence.Instant(time.Now()), s.report.Sweep)
+		s.report.Removed = s.Memory.EndWatchlist(s.now(), s.report.Sweep)
 	}
 	if s.Again != nil {
 		ids, asOf := s.Again()
@@ -118,31 +130,22 @@ func (s *sweep) enroll(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// ask has everybody asked about by one goroutine while this one records. A
-// commit that fails ends the asking.
+// ask has everybody asked about by one goroutine while this one records, and asks
+// again beside it. A commit that fails ends the asking.
 func (s *sweep) ask(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan presence.Answer, answersAhead)
 	var asked Asked
 	var errAsk error
 	go func() {
 		defer close(answers)
-		asked, errAsk = s.Zim.Ask(ctx, s.Memory.Users(), answers)
+		asked, errAsk = s.Zim.Ask(asking, s.Memory.Users(), answers)
 	}()
-	var errRecord error
-	for answer := range answers {
-		if errRecord != nil {
-			continue // what was answered meanwhile is dropped with the memory
-		}
-		s.observe(answer)
-		for more := true; more && s.Memory.Pending() < commitAtMost; {
-			if answer, more = next(answers); more {
-				s.observe(answer)
-			}
-		}
-		if errRecord = s.commit(ctx); errRecord != nil {
-			cancel()
+	errRecord := s.record(ctx, answers)
+	if errRecord != nil {
+		cancel()
+		for range answers { // what was answered meanwhile is dropped with the memory
 		}
 	}
 	s.report.Asked = asked
@@ -156,6 +159,41 @@ func (s *sweep) ask(ctx context.Context) error {
 	return errAsk
 }
 
+// record records the answers until there are no more, and what goes on beside them.
+func (s *sweep) record(ctx context.Context, answers <-chan presence.Answer) (err error) {
+	for open := true; open && err == nil; {
+		var answer presence.Answer
+		select {
+		case answer, open = <-answers:
+			if open {
+				err = s.gather(ctx, answer, answers)
+			}
+		case again, more := <-s.lane.answers():
+			err = s.hear(ctx, s, again, more)
+		case <-s.wake():
+			err = s.turn(ctx, s)
+		}
+	}
+	return err
+}
+
+// gather records an answer and those that are there already, and commits them. What
+// is committed together has no user twice where it is too much for one statement.
+func (s *sweep) gather(ctx context.Context, answer presence.Answer, answers <-chan presence.Answer) error {
+	for more := true; more; {
+		if pending := s.Memory.Pending(); pending > 0 && pending+len(answer.Observations) > commitAtMost {
+			if err := s.commit(ctx); err != nil {
+				return err
+			}
+		}
+		s.observe(answer)
+		if more = s.Memory.Pending() < commitAtMost; more {
+			answer, more = next(answers)
+		}
+	}
+	return s.commit(ctx)
+}
+
 // next returns an answer that is there already.
 func next(answers <-chan presence.Answer) (presence.Answer, bool) {
 	select {
@@ -167,7 +205,7 @@ func next(answers <-chan presence.Answer) (presence.Answer, bool) {
 }
 
 func (s *sweep) observe(answer presence.Answer) {
-	s.Memory.Observe(answer, s.report.Sweep)
+	s.believe(answer, s.report.Sweep)
 	s.report.Seen += len(answer.Observations)
 	for _, m := range answer.Missed {
 		s.report.Missed[m.Reason]++
@@ -179,37 +217,6 @@ func (s *sweep) observe(answer presence.Answer) {
 	}
 }
 
-// commit writes what has changed, in parts where it is much: a large removal
-// would not fit into the deadline of one statement, in no term ever.
-func (s *sweep) commit(ctx context.Context) error {
-	first := true
-	for part := range parts(s.Memory.Take(), commitAtMost) {
-		if !first && ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", ErrTermOver, context.Cause(ctx)) // the rest is found again
-		}
-		if err := s.commitPart(ctx, part); err != nil {
-			return err
-		}
-		first = false
-	}
-	return nil
-}
-
-// commitPart is not broken off when ctx ends: a commit in flight is finished.
-func (s *sweep) commitPart(ctx context.Context, changes presence.Changes) error {
-	start := time.Now()
-	if err := s.Ledger.Commit(context.WithoutCancel(ctx), changes, s.report.Sweep); err != nil {
-		return fmt.Errorf("%w: %w", ErrTermOver, err)
-	}
-	s.LastSweep = s.report.Sweep
-	s.report.Transitions += len(changes.Transitions)
-	s.move(true)
-	if s.Committed != nil {
-		s.Committed(changes, time.Since(start))
-	}
-	return nil
-}
-
 func (s *sweep) snapshot(ctx context.Context) error {
 	online, known, err := s.Memory.Bitmaps()
 	if err != nil {
@@ -217,7 +224,7 @@ func (s *sweep) snapshot(ctx context.Context) error {
 	}
 	slices.Sort(s.missed)
 	err = s.Ledger.SaveSnapshot(context.WithoutCancel(ctx), presence.Snapshot{
-		Sweep: s.report.Sweep, Started: s.report.Started, Finished: presence.Instant(time.Now()), Seq: s.Memory.LastSeq(),
+		Sweep: s.report.Sweep, Started: s.report.Started, Finished: s.now(), Seq: s.Memory.LastSeq(),
 		Online: online, Known: known, Missed: s.missed,
 		Watched: s.report.Watched, Seen: s.report.Seen, Transitions: s.report.Transitions, Requests: s.report.Requests,
 	})
@@ -241,6 +248,9 @@ func (s *sweep) log(ctx context.Context, err error) {
 	}
 	if s.report.Held > 0 {
 		line = line.Int("held", s.report.Held)
+	}
+	if s.report.RemovalsHeld > 0 {
+		line = line.Int("removals_held", s.report.RemovalsHeld)
 	}
 	line.Int64("sweep", s.report.Sweep).Int("watched", s.report.Watched).Int("seen", s.report.Seen).
 		Int("missed", s.report.MissedTotal()).Int("added", s.report.Added).Int("removed", s.report.Removed).

@@ -272,6 +272,10 @@ func (s script) Ask(ctx context.Context, users iter.Seq[presence.User], answers 
 	return Asked{Requests: 1}, s(ctx, slices.Collect(users), answers)
 }
 
+func (script) Confirm(context.Context, []presence.User, chan<- presence.Answer) (Asked, error) {
+	return Asked{}, errFault
+}
+
 // A commit that fails ends the asking, which may be in the middle of anything.
 func TestFailedCommitEndsTheAsking(t *testing.T) {
 	b := newBook()

@@ -11,10 +11,10 @@ import (
 // App are the metrics of one app. Its methods may be called from any goroutine
 // and take well under a microsecond a value.
 type App struct {
-	requests, transitions, missed                                               counts
+	requests, transitions, missed, suppressed                                   counts
 	started, completed, broken, skipped, seen, invented, told, slots, heldUsers prometheus.Counter
 	running, complete, watched, invalid, long, sweepRequests                    prometheus.Gauge
-	held, epoch, rate                                                           prometheus.Gauge
+	held, epoch, rate, heldChanges                                              prometheus.Gauge
 	request, sweep, commit, delay                                               prometheus.Observer
 	lag                                                                         *lag
 }
@@ -22,7 +22,7 @@ type App struct {
 func newApp(f families, app string) *App {
 	return &App{
 		requests: countsBy(f.requests, app, results()), transitions: countsBy(f.transitions, app, kinds()),
-		missed:  countsBy(f.missed, app, reasons()),
+		missed: countsBy(f.missed, app, reasons()), suppressed: countsBy(f.suppressed, app, whys()), heldChanges: f.heldChanges.WithLabelValues(app),
 		started: f.started.WithLabelValues(app), completed: f.sweeps.WithLabelValues(app, complete),
 		broken: f.sweeps.WithLabelValues(app, partial), skipped: f.skipped.WithLabelValues(app),
 		seen: f.seen.WithLabelValues(app), invented: f.invented.WithLabelValues(app), heldUsers: f.heldUsers.WithLabelValues(app), told: f.told.WithLabelValues(app),
@@ -58,13 +58,20 @@ func (a *App) Recorded(c presence.Changes, elapsed time.Duration) {
 	a.commit.Observe(elapsed.Seconds())
 }
 
+// SetHeldChanges says how many changes wait to be confirmed.
+func (a *App) SetHeldChanges(n int) { a.heldChanges.Set(float64(n)) }
+
+// Suppressed counts a change that will never be told, by why; a word that is not
+// known is counted as "other".
+func (a *App) Suppressed(why string) { a.suppressed.of(why).Inc() }
+
 // Told counts a group of events that the stream has acknowledged just now:
 // how many, which was the newest, and how many more the ledger has. A group of
 // none tells the lag alone.
 func (a *App) Told(events int, newest presence.Event, lag int64) {
 	if events > 0 {
 		add(a.told, events)
-		a.delay.Observe(max(0, time.Since(newest.ObservedAt)).Seconds())
+		a.delay.Observe(max(0, time.Since(newest.KnownAt())).Seconds())
 	}
 	a.lag.told(lag, newest.ObservedAt)
 }

@@ -76,7 +76,7 @@ func TestAppCounts(t *testing.T) {
 		{"a complete sweep", func(a *App) {
 			a.SweepStarted(300)
 			a.SweepEnded(Sweep{
-				Watched: 301, Seen: 290, Invalid: 2, Long: 3, Held: 6, Requests: 5, Invented: 4,
+				Watched: 301, Seen: 290, Invalid: 2, Long: 3, RemovalsHeld: 6, Requests: 5, Invented: 4,
 				Missed:  map[presence.MissReason]int{presence.MissAbsent: 7, presence.MissRefused: 1, "new": 3, "newer": 1},
 				Elapsed: 2 * time.Second, Finished: time.UnixMilli(1_700_000_000_250), Complete: true,
 			})

@@ -5,8 +5,9 @@ import "github.com/prometheus/client_golang/prometheus"
 // families are the metrics of all apps. The first label of each is the app.
 type families struct {
 	requests, transitions, missed, sweeps                                            *prometheus.CounterVec
-	started, skipped, seen, invented, told, slots, heldUsers                         *prometheus.CounterVec
+	started, skipped, seen, invented, told, slots, heldUsers, suppressed             *prometheus.CounterVec
 	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate *prometheus.GaugeVec
+	heldChanges                                                                      *prometheus.GaugeVec
 	request, sweep, commit, delay                                                    *prometheus.HistogramVec
 }
 
@@ -36,6 +37,8 @@ func newFamilies(r prometheus.Registerer) families {
 		invented:  counters(r, "poller_invented_users_total", "Users in answers of ZIM who had not been asked about."),
 
 		transitions: counters(r, "poller_transitions_total", "Rows added to the ledger, by kind.", "kind"),
+		heldChanges: gauges(r, "poller_held_changes", "Changes that were seen and wait to be confirmed before they are told."),
+		suppressed:  counters(r, "poller_suppressed_changes_total", "Changes that were seen and will never be told, by why.", "why"),
 		commit: histograms(r, "poller_commit_duration_seconds", "Time that a commit to the ledger took.",
 			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
 		told: counters(r, "poller_told_events_total", "Events acknowledged by the event stream."),

@@ -12,9 +12,9 @@ type Sweep struct {
 	// answered. Invalid is how many more it could not ask about because their
 	// ids are illegal, and Long how many ids are longer than is usual.
 	Watched, Seen, Invalid, Long int
-	// Held is how many of Watched are gone from the watchlist, and not removed
-	// yet because so many went at once.
-	Held int
+	// RemovalsHeld is how many of Watched are gone from the watchlist, and not
+	// removed yet because so many went at once.
+	RemovalsHeld int
 	// Missed is how many were not answered, by reason.
 	Missed map[presence.MissReason]int
 	// Requests is how many requests it sent, repetitions included, and Invented
@@ -44,7 +44,7 @@ func (a *App) SweepEnded(s Sweep) {
 	a.sweepRequests.Set(float64(s.Requests))
 	add(a.seen, s.Seen)
 	add(a.invented, s.Invented)
-	add(a.heldUsers, s.Held)
+	add(a.heldUsers, s.RemovalsHeld)
 	for reason, n := range s.Missed {
 		add(a.missed.of(string(reason)), n)
 	}

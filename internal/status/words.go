@@ -31,7 +31,7 @@ func results() []string {
 func reasons() []string {
 	return []string{
 		string(presence.MissFailed), string(presence.MissAbsent), string(presence.MissConflict),
-		string(presence.MissUnreadable), string(presence.MissRefused),
+		string(presence.MissUnreadable), string(presence.MissRefused), string(presence.MissImplausible),
 	}
 }
 
@@ -40,8 +40,11 @@ func kinds() []string {
 	for k := presence.KindOnline; k <= presence.KindRemoved; k++ {
 		words = append(words, k.String())
 	}
-	return words
+	return append(words, presence.KindStale.String())
 }
+
+// whys are why a change is never told: see internal/diff.
+func whys() []string { return []string{"hold", "incident", "removed", "stale"} }
 
 // counts are the counters of one app by a word of a fixed set. They do not
 // change after they were made.
