@@ -63,7 +63,7 @@ type Stream interface {
 	Append(ctx context.Context, after uint64, events []presence.Event, acked func(i int)) (n int, err error)
 }
 
-// Relay tells one app's ledger. All fields are required but the last three. One
+// Relay tells one app's ledger. All fields are required but the last four. One
 // goroutine at a time runs it.
 type Relay struct {
 	// App is named where a person has something to do.
@@ -83,6 +83,9 @@ type Relay struct {
 	Behind func(events int64, oldest time.Time)
 	// Health is called after each round: nil, or why nothing can be told.
 	Health func(err error)
+	// Stands is called when the stream was found to have everything up to seq, or has
+	// got it: in each round that gets so far.
+	Stands func(seq int64)
 
 	ensured  time.Time // zero when what stands may have changed
 	warnings []string
@@ -191,6 +194,7 @@ func (r *Relay) round(ctx context.Context) error {
 		}
 		r.savedOf = cursor.StreamCreated
 	}
+	r.stands()
 	newest, err := r.Ledger.Newest(ctx)
 	if err != nil {
 		return err
@@ -248,9 +252,16 @@ func (r *Relay) append(ctx context.Context, events []presence.Event, newest int6
 		r.cursor.Seq, r.cursor.RecordedAt = last.Seq, last.RecordedAt
 		r.cursor.StreamSeq += uint64(n)
 		r.told += n
+		r.stands()
 	}
 	r.unheard = len(events) - n
 	return err
+}
+
+func (r *Relay) stands() {
+	if r.Stands != nil {
+		r.Stands(r.cursor.Seq)
+	}
 }
 
 // save remembers the cursor now and then.
