@@ -102,7 +102,7 @@ func lease(m presence.Mark) presence.Control { return &presence.LeaseTold{Mark: 
 func (d *desk) teller(t *testing.T) (tell *Teller, log *bytes.Buffer, stop func()) {
 	t.Helper()
 	log = new(bytes.Buffer)
-	tell = &Teller{Control: d, Mark: presence.Mark{AppID: app, Log: "7f3a90c2", Epoch: 5}, Log: zerolog.New(log)}
+	tell = &Teller{Control: d, Mark: presence.Mark{AppID: app, Log: "7f3a90c2", Epoch: 5}, Log: zerolog.New(zerolog.SyncWriter(log))}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { tell.Run(ctx); close(done) }()
