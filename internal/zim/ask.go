@@ -3,6 +3,7 @@ package zim
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,60 +47,80 @@ func (n *counter) asked() Asked {
 // calls of Ask as they come, until that is answered; other calls return the
 // error again without a request.
 func (c *Client) Ask(ctx context.Context, users iter.Seq[presence.User], answers chan<- presence.Answer) (Asked, error) {
-	var n counter
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a := &asking{client: c, answers: answers, n: &n, fail: cancel}
-	err := a.all(ctx, users)
-	return n.asked(), err
-}
-
-// asking is one call of Ask.
-type asking struct {
-	client  *Client
-	answers chan<- presence.Answer
-	n       *counter
-	fail    context.CancelCauseFunc // ends the call for everybody
-	warned  atomic.Bool             // once is enough for one call
-}
-
-func (a *asking) all(ctx context.Context, users iter.Seq[presence.User]) error {
-	c := a.client
+	a := c.asking(&c.sweep, answers, cancel)
 	probing, err := c.probe(time.Now())
 	if err != nil {
-		return err
+		return Asked{}, err
 	}
+	a.probing = probing
 	apart := c.suspectsNow() // who becomes one during this call is answered by then
+	a.launch(ctx, batches(users, c.cfg.BatchSize, func(u presence.User) bool { return !apart[u.ID] }))
+	a.launch(ctx, c.trials(users, apart, func(u presence.User) { a.miss(ctx, []presence.User{u}, presence.MissRefused) }))
+	return a.n.asked(), context.Cause(ctx)
+}
+
+// Confirm asks about users again whom an answer is wanted about at once. It is as
+// Ask, and may run beside it, but for these: its requests go ahead of those of Ask
+// that wait; they spend the same budget. Each batch is asked twice at most, and who
+// had no answer then is missed, so it is over in seconds. Suspects are asked alone.
+// It tries nothing with an app that is stopped: the error is what stopped it.
+func (c *Client) Confirm(ctx context.Context, users []presence.User, answers chan<- presence.Answer) (Asked, error) {
+	if err := c.stoppedBy(); err != nil {
+		return Asked{}, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a := c.asking(&c.confirm, answers, cancel)
+	apart := c.suspectsNow()
+	a.launch(ctx, batches(slices.Values(users), c.cfg.BatchSize, func(u presence.User) bool { return !apart[u.ID] }))
+	a.launch(ctx, batches(slices.Values(users), 1, func(u presence.User) bool { return apart[u.ID] }))
+	return a.n.asked(), context.Cause(ctx)
+}
+
+// asking is one call of Ask or Confirm.
+type asking struct {
+	client  *Client
+	lane    *lane
+	answers chan<- presence.Answer
+	n       counter
+	fail    context.CancelCauseFunc // ends the call for everybody
+	warned  atomic.Bool             // once is enough for one call
+	probing bool                    // the app is stopped; the first batch decides
+}
+
+func (c *Client) asking(lane *lane, answers chan<- presence.Answer, fail context.CancelCauseFunc) *asking {
+	return &asking{client: c, lane: lane, answers: answers, fail: fail}
+}
+
+// launch asks about the batches, many at a time, and returns when all are answered
+// or given up, or ctx has ended.
+func (a *asking) launch(ctx context.Context, batches iter.Seq[[]presence.User]) {
 	var flights sync.WaitGroup
-	inFlight := make(chan struct{}, c.inFlight)
-	launch := func(batches iter.Seq[[]presence.User]) {
-		for batch := range batches {
-			select {
-			case inFlight <- struct{}{}:
-			case <-ctx.Done():
-			}
-			if ctx.Err() != nil {
+	defer flights.Wait()
+	inFlight := make(chan struct{}, a.client.inFlight)
+	for batch := range batches {
+		select {
+		case inFlight <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		flights.Go(func() {
+			defer func() { <-inFlight }()
+			a.batch(ctx, batch)
+		})
+		if a.probing {
+			flights.Wait() // one batch decides whether there is more to ask
+			if err := a.client.stoppedBy(); err != nil {
+				a.fail(err)
 				return
 			}
-			flights.Go(func() {
-				defer func() { <-inFlight }()
-				a.batch(ctx, batch)
-			})
-			if probing {
-				flights.Wait() // one batch decides whether there is more to ask
-				if err := c.stoppedBy(); err != nil {
-					a.fail(err)
-					return
-				}
-				probing = false
-			}
+			a.probing = false
 		}
 	}
-	launch(batches(users, c.cfg.BatchSize, func(u presence.User) bool { return !apart[u.ID] }))
-	flights.Wait()
-	launch(c.trials(users, apart, func(u presence.User) { a.miss(ctx, []presence.User{u}, presence.MissRefused) }))
-	flights.Wait()
-	return context.Cause(ctx)
 }
 
 // batch asks about a batch until everybody in it is answered or given up.

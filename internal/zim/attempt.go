@@ -15,31 +15,36 @@ import (
 
 // attempt sends one request about a batch and reads its reply. The error is an
 // [*Error], or what ended ctx or the budget; no request was sent then.
-func (c *Client) attempt(ctx context.Context, batch []presence.User, n *counter) (reply, presence.Answer, error) {
-	conn, sent, err := c.slot(ctx)
+func (a *asking) attempt(ctx context.Context, batch []presence.User) (reply, presence.Answer, error) {
+	c := a.client
+	conn, sent, err := a.slot(ctx)
 	if err != nil {
 		return reply{}, presence.Answer{}, err
 	}
-	n.requests.Add(1)
+	a.n.requests.Add(1)
 	asked := time.Now()
 	r, err := c.exchange(ctx, conn, sent, batch)
 	at := time.Now()
 	sent() // however it ended, the slot is spent
 	c.tellBudget(asked, r, err)
 	answer := presence.Answer{AskedAt: presence.Instant(asked), At: presence.Instant(at)}
-	c.cfg.Attempted(newAttempt(LaneSweep, batch, r, answer, at.Sub(asked), err))
+	c.cfg.Attempted(newAttempt(a.lane.name, batch, r, answer, at.Sub(asked), err))
 	if err != nil && ctx.Err() != nil {
 		return reply{}, presence.Answer{}, context.Cause(ctx)
 	}
 	return r, answer, err
 }
 
-// tellBudget says whether the rate was right, if the reply says anything of it.
+// tellBudget says whether the rate was right, if the reply says anything of it, and
+// how long the server wants to be left alone, whatever its reason.
 func (c *Client) tellBudget(asked time.Time, r reply, err error) {
 	var failure *Error
+	errors.As(err, &failure)
 	switch {
-	case errors.As(err, &failure) && failure.Class == Slow:
+	case failure != nil && failure.Class == Slow:
 		c.cfg.Budget.Refused(asked, failure.RetryAfter)
+	case failure != nil && failure.RetryAfter > 0:
+		c.cfg.Budget.Pause(time.Now().Add(failure.RetryAfter))
 	case err == nil && r.slow:
 		c.cfg.Budget.Refused(asked, 0)
 	case err == nil:
@@ -48,24 +53,25 @@ func (c *Client) tellBudget(asked time.Time, r reply, err error) {
 }
 
 // slot returns a connection that stands and a slot to use at once. A few
-// requests at a time wait for their slot with a connection in hand; the others
-// wait for one of them. When connecting takes too long all who wait give up, or
-// each in turn would wait as long for the same end.
-func (c *Client) slot(ctx context.Context) (*conn, func(), error) {
+// requests of a lane at a time wait for their slot with a connection in hand; the
+// others wait for one of them. When connecting takes too long all who wait give
+// up, or each in turn would wait as long for the same end.
+func (a *asking) slot(ctx context.Context) (*conn, func(), error) {
+	c := a.client
 	outage := c.conns.nextOutage()
 	select {
-	case c.lead <- struct{}{}:
+	case a.lane.seats <- struct{}{}:
 	case <-outage:
 		return nil, nil, c.fromTransport(errOutage)
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	}
-	defer func() { <-c.lead }()
+	defer func() { <-a.lane.seats }()
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	sent, err := c.cfg.Budget.Take(ctx)
+	sent, err := a.take(ctx)
 	if err != nil {
 		conn.Release()
 		return nil, nil, err
@@ -79,6 +85,23 @@ func (c *Client) slot(ctx context.Context) (*conn, func(), error) {
 	}
 	return conn, sent, nil
 }
+
+// take waits for a slot of the budget, for as long as the lane has patience.
+func (a *asking) take(ctx context.Context) (sent func(), err error) {
+	if a.lane.patience == 0 {
+		return a.client.cfg.Budget.Take(ctx)
+	}
+	short, cancel := context.WithTimeoutCause(ctx, a.lane.patience, errNoSlot)
+	defer cancel()
+	sent, err = a.client.cfg.Budget.Take(short)
+	if err != nil && ctx.Err() == nil && short.Err() != nil {
+		return nil, &Error{Class: Weather, Err: errNoSlot, held: true}
+	}
+	return sent, err
+}
+
+// errNoSlot is what those get who cannot wait longer.
+var errNoSlot = errors.New("the budget has no slot in time")
 
 func (c *Client) connect(ctx context.Context) (*conn, error) {
 	dial, cancel := context.WithTimeout(ctx, c.cfg.Timeout)

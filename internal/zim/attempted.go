@@ -8,16 +8,6 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// Lane is the way that a request takes to its slot.
-type Lane string
-
-const (
-	// LaneSweep is that of [Client.Ask].
-	LaneSweep Lane = "sweep"
-	// LaneConfirm is that of [Client.Confirm].
-	LaneConfirm Lane = "confirm"
-)
-
 // Attempt is what became of one request. It holds neither the URL nor the
 // signature nor the secret.
 type Attempt struct {

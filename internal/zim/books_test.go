@@ -15,11 +15,13 @@ type slots struct {
 	taken  int
 	held   int         // taken, and not yet said to be sent
 	pauses []time.Time // for refused requests
+	asked  []time.Time // pauses for another reason
 	good   int         // accepted
 	wrong  error       // with a call
 	until  time.Time
-	most   int   // refuses with err once so many are taken; 0 for never
-	err    error // see most
+	gap    time.Duration // between two slots
+	most   int           // refuses with err once so many are taken; 0 for never
+	err    error         // see most
 }
 
 func (s *slots) Take(ctx context.Context) (func(), error) {
@@ -42,6 +44,9 @@ func (s *slots) Take(ctx context.Context) (func(), error) {
 	defer s.mu.Unlock()
 	s.taken++
 	s.held++
+	if s.gap > 0 {
+		s.until = time.Now().Add(s.gap)
+	}
 	return sync.OnceFunc(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -65,6 +70,15 @@ func (s *slots) Refused(sent time.Time, wait time.Duration) {
 	s.judge(sent)
 	until := time.Now().Add(max(wait, time.Second))
 	s.pauses = append(s.pauses, until)
+	if until.After(s.until) {
+		s.until = until
+	}
+}
+
+func (s *slots) Pause(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, until)
 	if until.After(s.until) {
 		s.until = until
 	}

@@ -37,9 +37,6 @@ import (
 // timeout would allow more.
 const maxInFlight = 256
 
-// lead is how many requests may hold a connection while they wait for a slot.
-const lead = 2
-
 // Budget hands out the right to send one request each, as the limiter does.
 type Budget interface {
 	// Take waits for a slot. The function is called when the request has been
@@ -48,6 +45,9 @@ type Budget interface {
 	// Refused is told that a request, sent then, was answered to be one too many.
 	// No slot goes for wait, or longer.
 	Refused(sent time.Time, wait time.Duration)
+	// Pause lets no slot go before until: the server has asked to be left alone for
+	// another reason than the rate.
+	Pause(until time.Time)
 	// Accepted is told of a request, sent then, that was answered as asked.
 	Accepted(sent time.Time)
 }
@@ -81,12 +81,14 @@ type Config struct {
 	Log       zerolog.Logger
 }
 
-// Client asks about the users of one app. It may be used from one goroutine.
+// Client asks about the users of one app. Ask is for one goroutine at a time, and
+// so is Confirm; the two may run beside each other.
 type Client struct {
 	cfg      Config
 	target   *url.URL
 	conns    *conns
-	lead     chan struct{}
+	sweep    lane
+	confirm  lane
 	inFlight int
 	// probeEvery is that of the package; tests are less patient.
 	probeEvery time.Duration
@@ -119,7 +121,8 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		cfg: cfg, target: target,
 		conns:    newConns(target, transport(cfg), cfg.Allowed),
-		lead:     make(chan struct{}, lead),
+		sweep:    sweepLane(),
+		confirm:  confirmLane(cfg.Rate),
 		inFlight: int(min(maxInFlight, max(lead, math.Ceil(cfg.Rate*cfg.Timeout.Seconds())))),
 		suspects: map[string]*suspect{}, probeEvery: probeEvery,
 	}, nil

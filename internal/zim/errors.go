@@ -107,6 +107,8 @@ type Error struct {
 	Err error
 	// result labels the attempt.
 	result string
+	// held: nothing was tried, and is not to be tried again in this call.
+	held bool
 }
 
 func (e *Error) Error() string {

@@ -72,7 +72,7 @@ func TestFaults(t *testing.T) {
 				}
 				out.checkTrue(t, s)
 				r.checkBooks(s, out.asked)
-				if out.asked.Requests > all/100*mostAttempts {
+				if out.asked.Requests > all/100*r.sweep.weather {
 					t.Errorf("%d requests for %d batches", out.asked.Requests, all/100)
 				}
 			})

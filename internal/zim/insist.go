@@ -10,14 +10,6 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-const (
-	// mostAttempts bounds how often one batch is asked for what passes.
-	mostAttempts = 4
-	// mostSlow bounds how often it is asked after being told to slow down;
-	// everybody waits in between, so more patience costs nobody anything.
-	mostSlow = 8
-)
-
 // splitter goes on with a batch that ZIM refused for one of its ids.
 type splitter func(ctx context.Context, batch []presence.User) error
 
@@ -28,7 +20,7 @@ type splitter func(ctx context.Context, batch []presence.User) error
 func (a *asking) insist(ctx context.Context, batch []presence.User, split splitter) (answered bool, err error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 200*time.Millisecond, 5*time.Second
-	failures := map[Class]int{}
+	failures, all := map[Class]int{}, 0
 	for {
 		r, err := a.once(ctx, batch)
 		var failure *Error
@@ -41,7 +33,12 @@ func (a *asking) insist(ctx context.Context, batch []presence.User, split splitt
 			return answered, err
 		}
 		failures[failure.Class]++
-		if done, err := a.giveUp(ctx, batch, failure, failures[failure.Class], split); done {
+		all++
+		n := failures[failure.Class]
+		if a.lane.name == LaneConfirm {
+			n = all
+		}
+		if done, err := a.giveUp(ctx, batch, failure, n, split); done {
 			return answered, err
 		}
 		if failure.Class == Slow {
@@ -63,7 +60,7 @@ func (a *asking) giveUp(ctx context.Context, batch []presence.User, e *Error, n 
 		return true, e
 	case e.Class == Split:
 		return true, split(ctx, batch)
-	case e.Class == Ours, e.Class == Expired && n > 1, e.Class == Slow && n >= mostSlow, e.Class == Weather && n >= mostAttempts:
+	case a.enough(e, n):
 		a.n.failure.Store(e)
 		a.miss(ctx, batch, presence.MissFailed)
 		return true, nil
@@ -71,21 +68,40 @@ func (a *asking) giveUp(ctx context.Context, batch []presence.User, e *Error, n 
 	return false, nil
 }
 
+// enough tells whether the nth failure of a class is the last for a batch.
+func (a *asking) enough(e *Error, n int) bool {
+	if e.held || a.lane.patience > 0 && e.RetryAfter > a.lane.patience {
+		return true
+	}
+	switch e.Class {
+	case Weather:
+		return n >= a.lane.weather
+	case Slow:
+		return n >= a.lane.slow
+	case Expired:
+		return n > 1
+	}
+	return true
+}
+
 // complain writes a failure to the log: aloud, once in a call, what somebody
 // may have to look after.
 func (a *asking) complain(batch []presence.User, e *Error, n int) {
+	if e.held {
+		return // there was no request
+	}
 	log := a.client.cfg.Log.Debug()
 	if e.Class != Weather && e.Class != Split && a.warned.CompareAndSwap(false, true) {
 		log = a.client.cfg.Log.Warn()
 	}
 	log.Err(e).Str("class", e.Class.String()).Int64("code", e.Code).Str("request_id", e.RequestID).
-		Int("batch", len(batch)).Int("attempt", n).Msg("a request brought no answer")
+		Str("lane", string(a.lane.name)).Int("batch", len(batch)).Int("attempt", n).Msg("a request brought no answer")
 }
 
 // once sends one request and passes on what it brought, but for those whom the
 // reply told to ask again.
 func (a *asking) once(ctx context.Context, batch []presence.User) (reply, error) {
-	r, answer, err := a.client.attempt(ctx, batch, a.n)
+	r, answer, err := a.attempt(ctx, batch)
 	if err != nil {
 		return reply{}, err
 	}

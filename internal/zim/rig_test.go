@@ -77,6 +77,12 @@ type outcome struct {
 // error, in one at most.
 func (r *rig) ask(ctx context.Context, users []presence.User) outcome {
 	r.t.Helper()
+	return r.collected(users, func(answers chan<- presence.Answer) (Asked, error) { return r.Ask(ctx, slices.Values(users), answers) })
+}
+
+// collected is what a call of either kind brought.
+func (r *rig) collected(users []presence.User, call func(chan<- presence.Answer) (Asked, error)) outcome {
+	r.t.Helper()
 	answers := make(chan presence.Answer)
 	out := outcome{observed: map[string]presence.Observation{}, missed: map[string]presence.MissReason{}}
 	collected := make(chan struct{})
@@ -86,7 +92,7 @@ func (r *rig) ask(ctx context.Context, users []presence.User) outcome {
 			out.collect(r.t, a)
 		}
 	}()
-	out.asked, out.err = r.Ask(ctx, slices.Values(users), answers)
+	out.asked, out.err = call(answers)
 	close(answers)
 	<-collected
 	if out.err != nil {

@@ -59,7 +59,7 @@ func TestProbeInBadWeather(t *testing.T) {
 	r.setStopped(&Error{Class: Stop, Code: 3})
 	r.probeEvery = 0
 	out := r.ask(t.Context(), users)
-	if !errors.Is(out.err, r.stoppedBy()) || out.asked.Requests != mostAttempts || len(out.missed) != 100 {
+	if !errors.Is(out.err, r.stoppedBy()) || out.asked.Requests != r.sweep.weather || len(out.missed) != 100 {
 		t.Errorf("%d requests, %d missed, %v", out.asked.Requests, len(out.missed), out.err)
 	}
 	s.ClearFaults()
@@ -144,11 +144,11 @@ func TestWeatherLeavesTheRateAlone(t *testing.T) {
 func TestRateLimitForEver(t *testing.T) {
 	r := newRig(t, "http://127.0.0.1:1")
 	answers := make(chan presence.Answer, 1)
-	a := &asking{client: r.Client, n: &counter{}, answers: answers}
+	a := r.asking(&r.sweep, answers, nil)
 	none := func(context.Context, []presence.User) error { return nil }
-	for n := 1; n <= mostSlow; n++ {
+	for n := 1; n <= r.sweep.slow; n++ {
 		done, err := a.giveUp(t.Context(), numbered(2), &Error{Class: Slow}, n, none)
-		if err != nil || done != (n == mostSlow) {
+		if err != nil || done != (n == r.sweep.slow) {
 			t.Errorf("failure %d: given up %v, %v", n, done, err)
 		}
 	}
@@ -188,7 +188,7 @@ func TestCancel(t *testing.T) {
 			if _, held, _ := r.slots.books(); held != 0 {
 				t.Errorf("%d slots are still held", held)
 			}
-			if n := len(r.lead); n != 0 {
+			if n := len(r.sweep.seats); n != 0 {
 				t.Errorf("%d places in front of the budget are still held", n)
 			}
 			r.Close()
