@@ -28,17 +28,19 @@ type IncidentTold struct {
 	BeganAt, EndedAt time.Time
 	// Outcome is [OutcomeReleased] or [OutcomeDiscarded].
 	Outcome string
-	// Flips are the users of whom such an answer said that they had gone, and Share
-	// is which part of those asked about they were who had been online: 0 to 1, told
-	// with four decimals.
-	Flips int
-	Share float64
-	// Of the flips SampleAsked were answered when they were asked about again, and
-	// SampleOffline of them as offline; of users who were online the Canaries.
-	SampleAsked, SampleOffline     int
-	CanariesAsked, CanariesOffline int
-	// Rounds is how often that was done.
-	Rounds int
+	// Flips are the users of whom the answers said that they had gone when the
+	// incident began, and Share is which part they were of those answered who were
+	// online: 0 to 1, told with four decimals. Decided is how many the outcome is
+	// about: others came or went meanwhile.
+	Flips   int
+	Share   float64
+	Decided int
+	// Rounds is how often some were asked about again. The rest is of the last round:
+	// how many who had flipped were asked about, answered, and offline; and the same
+	// of users who were known to be online, the canaries.
+	Rounds                                           int
+	SampleAsked, SampleAnswered, SampleOffline       int
+	CanariesAsked, CanariesAnswered, CanariesOffline int
 }
 
 // Subject returns the NATS subject.
@@ -56,11 +58,14 @@ func (i *IncidentTold) Data() ([]byte, error) {
 	w.text("outcome", i.Outcome)
 	w.number("flips", int64(i.Flips))
 	w.share("share", i.Share)
+	w.number("decided", int64(i.Decided))
+	w.number("rounds", int64(i.Rounds))
 	w.number("sample_asked", int64(i.SampleAsked))
+	w.number("sample_answered", int64(i.SampleAnswered))
 	w.number("sample_offline", int64(i.SampleOffline))
 	w.number("canaries_asked", int64(i.CanariesAsked))
+	w.number("canaries_answered", int64(i.CanariesAnswered))
 	w.number("canaries_offline", int64(i.CanariesOffline))
-	w.number("rounds", int64(i.Rounds))
 	return w.end(), nil
 }
 
@@ -74,8 +79,9 @@ func (i *IncidentTold) check() error {
 	if i.Outcome != OutcomeReleased && i.Outcome != OutcomeDiscarded {
 		return fmt.Errorf("no such outcome: %q", i.Outcome)
 	}
-	if i.Incident < 1 || min(i.Flips, i.SampleOffline, i.CanariesOffline, i.Rounds) < 0 ||
-		i.SampleOffline > i.SampleAsked || i.CanariesOffline > i.CanariesAsked {
+	if i.Incident < 1 || min(i.Flips, i.Decided, i.Rounds, i.SampleOffline, i.CanariesOffline) < 0 ||
+		i.SampleOffline > i.SampleAnswered || i.SampleAnswered > i.SampleAsked ||
+		i.CanariesOffline > i.CanariesAnswered || i.CanariesAnswered > i.CanariesAsked {
 		return errors.New("a count cannot be, or there is no number")
 	}
 	if !(i.Share >= 0 && i.Share <= 1) {
@@ -89,27 +95,31 @@ func (i *IncidentTold) check() error {
 // error.
 func ParseIncidentTold(data []byte) (IncidentTold, error) {
 	var d struct {
-		AppID           uint32    `json:"app_id"`
-		Incident        int64     `json:"incident"`
-		BeganAt         time.Time `json:"began_at"`
-		EndedAt         time.Time `json:"ended_at"`
-		Outcome         string    `json:"outcome"`
-		Flips           int       `json:"flips"`
-		Share           float64   `json:"share"`
-		SampleAsked     int       `json:"sample_asked"`
-		SampleOffline   int       `json:"sample_offline"`
-		CanariesAsked   int       `json:"canaries_asked"`
-		CanariesOffline int       `json:"canaries_offline"`
-		Rounds          int       `json:"rounds"`
+		AppID            uint32    `json:"app_id"`
+		Incident         int64     `json:"incident"`
+		BeganAt          time.Time `json:"began_at"`
+		EndedAt          time.Time `json:"ended_at"`
+		Outcome          string    `json:"outcome"`
+		Flips            int       `json:"flips"`
+		Share            float64   `json:"share"`
+		Decided          int       `json:"decided"`
+		Rounds           int       `json:"rounds"`
+		SampleAsked      int       `json:"sample_asked"`
+		SampleAnswered   int       `json:"sample_answered"`
+		SampleOffline    int       `json:"sample_offline"`
+		CanariesAsked    int       `json:"canaries_asked"`
+		CanariesAnswered int       `json:"canaries_answered"`
+		CanariesOffline  int       `json:"canaries_offline"`
 	}
 	id, err := readControl(data, IncidentType, &d)
 	if err != nil {
 		return IncidentTold{}, err
 	}
 	i := IncidentTold{
-		Incident: d.Incident, BeganAt: Instant(d.BeganAt), EndedAt: Instant(d.EndedAt), Outcome: d.Outcome, Flips: d.Flips, Share: d.Share,
-		SampleAsked: d.SampleAsked, SampleOffline: d.SampleOffline, CanariesAsked: d.CanariesAsked, CanariesOffline: d.CanariesOffline,
-		Rounds: d.Rounds,
+		Incident: d.Incident, BeganAt: Instant(d.BeganAt), EndedAt: Instant(d.EndedAt), Outcome: d.Outcome,
+		Flips: d.Flips, Share: d.Share, Decided: d.Decided, Rounds: d.Rounds,
+		SampleAsked: d.SampleAsked, SampleAnswered: d.SampleAnswered, SampleOffline: d.SampleOffline,
+		CanariesAsked: d.CanariesAsked, CanariesAnswered: d.CanariesAnswered, CanariesOffline: d.CanariesOffline,
 	}
 	if i.Mark, err = parseMark(d.AppID, id); err == nil {
 		err = i.check()

@@ -43,12 +43,13 @@ func told() map[string]struct {
 		"incident": {
 			&presence.IncidentTold{
 				Mark: mark, Incident: 1, BeganAt: sweptAt, EndedAt: sweptAt.Add(3 * time.Second), Outcome: presence.OutcomeDiscarded, Flips: 900,
-				Share: 0.75, SampleAsked: 50, SampleOffline: 1, CanariesAsked: 40, CanariesOffline: 0, Rounds: 1,
+				Share: 0.75, Decided: 905, Rounds: 2, SampleAsked: 50, SampleAnswered: 48, SampleOffline: 1,
+				CanariesAsked: 40, CanariesAnswered: 39, CanariesOffline: 2,
 			},
 			id + `"type":"presence.incident.v1","time":"2026-11-22T18:43:39.120114Z","datacontenttype":"application/json",` +
 				`"data":{"app_id":1234567890,"incident":1,"began_at":"2026-11-22T18:43:36.120114Z","ended_at":"2026-11-22T18:43:39.120114Z",` +
-				`"outcome":"discarded","flips":900,"share":0.7500,"sample_asked":50,"sample_offline":1,"canaries_asked":40,` +
-				`"canaries_offline":0,"rounds":1}}`,
+				`"outcome":"discarded","flips":900,"share":0.7500,"decided":905,"rounds":2,"sample_asked":50,"sample_answered":48,` +
+				`"sample_offline":1,"canaries_asked":40,"canaries_answered":39,"canaries_offline":2}}`,
 		},
 		"lease": {
 			&presence.LeaseTold{Mark: mark, Owner: `host"1:77:a0b1c2`, At: sweptAt},
@@ -110,8 +111,9 @@ func TestControlRoundTrip(t *testing.T) {
 			},
 			&presence.IncidentTold{
 				Mark: mark, Incident: 7, BeganAt: at, EndedAt: later, Outcome: rapid.SampledFrom([]string{"released", "discarded"}).Draw(t, "outcome"),
-				Flips: n.Draw(t, "flips"), Share: share.Draw(t, "share"), SampleAsked: asked.Draw(t, "sample"), SampleOffline: 9,
-				CanariesAsked: asked.Draw(t, "canaries"), CanariesOffline: 3, Rounds: n.Draw(t, "rounds"),
+				Flips: n.Draw(t, "flips"), Share: share.Draw(t, "share"), Decided: n.Draw(t, "decided"), Rounds: n.Draw(t, "rounds"),
+				SampleAsked: asked.Draw(t, "sample"), SampleAnswered: 9, SampleOffline: 8,
+				CanariesAsked: asked.Draw(t, "canaries"), CanariesAnswered: 4, CanariesOffline: 3,
 			},
 			&presence.LeaseTold{Mark: mark, Owner: rapid.String().Draw(t, "owner"), Released: rapid.Bool().Draw(t, "released"), At: at},
 		} {
@@ -145,7 +147,8 @@ func TestControlRefused(t *testing.T) {
 		{"sweep finished", `"budget_used":0.9885`, `"budget_used":1.0001`}, {"sweep finished", `"budget_used":0.9885`, `"budget_used":-0.1`},
 		{"sweep finished", `"seq":4711`, `"seq":-1`}, {"sweep finished", `"complete":true`, `"complete":"yes"`},
 		{"incident", `"discarded"`, `"forgotten"`}, {"incident", `"incident":1`, `"incident":0`}, {"incident", `"share":0.7500`, `"share":2`},
-		{"incident", `"sample_offline":1`, `"sample_offline":51`}, {"incident", `"canaries_offline":0`, `"canaries_offline":41`}, {"incident", `"flips":900`, `"flips":-900`},
+		{"incident", `"sample_offline":1`, `"sample_offline":49`}, {"incident", `"canaries_offline":2`, `"canaries_offline":40`},
+		{"incident", `"sample_answered":48`, `"sample_answered":51`}, {"incident", `"canaries_answered":39`, `"canaries_answered":41`}, {"incident", `"flips":900`, `"flips":-900`},
 		{"incident", `"ended_at":"2026`, `"ended_at":"2025`}, {"incident", `"began_at"`, `"begun_at"`}, {"incident", `-12-345`, `-12-345-1`},
 		{"lease", `"taken"`, `"lost"`}, {"lease", `"epoch":12`, `"epoch":13`}, {"lease", `"at":`, `"on":`}, {"lease", "lease.v1", "erased.v1"},
 	} {
