@@ -58,7 +58,7 @@ update apps a
        last_sweep = greatest(a.last_sweep, coalesce((select max(sweep) from snapshots where app_id = $1), 0))
   from bounded b
  where a.app_id = b.app_id and (b.free or b.expired or b.gone)
-returning a.epoch, a.last_seq, a.last_sweep, a.last_user_no, b.wait, b.noted`
+returning a.epoch, a.last_seq, a.last_sweep, a.last_user_no, a.log, b.wait, b.noted`
 
 // longestWait, or a TTL if that is longer, and a rate window are the most that a
 // holder can have left to wait for: a pause that ZIM asked for, or what remains of
@@ -80,7 +80,7 @@ func (l *Ledger) take(ctx context.Context, conn *pgx.Conn, terms Terms) (*Lease,
 	sent := lease.now()
 	var wait, noted time.Duration
 	err = conn.QueryRow(ctxSQL, takeSQL, int64(l.app), terms.Owner, terms.TTL, session.pid, session.start, terms.Window, silence,
-		max(terms.TTL, longestWait)).Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &lease.lastUserNo, &wait, &noted)
+		max(terms.TTL, longestWait)).Scan(&lease.epoch, &lease.lastSeq, &lease.lastSweep, &lease.lastUserNo, &lease.events, &wait, &noted)
 	if errors.Is(err, pgx.ErrNoRows) { // another was faster
 		if err := l.look(ctxSQL, conn); err != nil {
 			return nil, err

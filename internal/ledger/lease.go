@@ -71,6 +71,7 @@ type Lease struct {
 	lastSeq    int64
 	lastSweep  int64
 	lastUserNo int32
+	events     string // the log that names them
 	// notBefore is when the budget of earlier holders is free.
 	notBefore time.Time
 
@@ -104,6 +105,10 @@ func (l *Ledger) TryAcquire(ctx context.Context, terms Terms) (*Lease, error) {
 
 // Epoch returns the number under which the lease writes.
 func (l *Lease) Epoch() int64 { return l.epoch }
+
+// Log returns the log of the app's events, as it was when the lease was won; "" of a
+// lease that was seized.
+func (l *Lease) Log() string { return l.events }
 
 // LastSeq returns the ledger's newest event when the lease was won, or that of
 // the last commit since.
