@@ -11,12 +11,12 @@ import (
 // App are the metrics of one app. Its methods may be called from any goroutine
 // and take well under a microsecond a value.
 type App struct {
-	requests, transitions, missed, suppressed                                   counts
-	started, completed, broken, skipped, seen, invented, told, slots, heldUsers prometheus.Counter
-	running, complete, watched, invalid, long, sweepRequests                    prometheus.Gauge
-	held, epoch, rate, heldChanges                                              prometheus.Gauge
-	request, sweep, commit, delay                                               prometheus.Observer
-	lag                                                                         *lag
+	requests, transitions, missed, suppressed                                                                    counts
+	started, completed, broken, skipped, seen, invented, told, slots, heldUsers, controlFailures, controlGivenUp prometheus.Counter
+	running, complete, watched, invalid, long, sweepRequests                                                     prometheus.Gauge
+	held, epoch, rate, heldChanges                                                                               prometheus.Gauge
+	request, sweep, commit, delay                                                                                prometheus.Observer
+	lag                                                                                                          *lag
 }
 
 func newApp(f families, app string) *App {
@@ -26,6 +26,7 @@ func newApp(f families, app string) *App {
 		started: f.started.WithLabelValues(app), completed: f.sweeps.WithLabelValues(app, complete),
 		broken: f.sweeps.WithLabelValues(app, partial), skipped: f.skipped.WithLabelValues(app),
 		seen: f.seen.WithLabelValues(app), invented: f.invented.WithLabelValues(app), heldUsers: f.heldUsers.WithLabelValues(app), told: f.told.WithLabelValues(app),
+		controlFailures: f.controlFailures.WithLabelValues(app), controlGivenUp: f.controlGivenUp.WithLabelValues(app),
 		slots: f.slots.WithLabelValues(app), rate: f.rate.WithLabelValues(app),
 		running: f.running.WithLabelValues(app), complete: f.complete.WithLabelValues(app),
 		watched: f.watched.WithLabelValues(app), invalid: f.invalid.WithLabelValues(app), long: f.long.WithLabelValues(app),
@@ -82,6 +83,12 @@ func (a *App) Told(events int, newest presence.Event, lag int64) {
 func (a *App) SetLag(events int64, oldest time.Duration) {
 	a.lag.set(events, time.Now().Add(-max(0, oldest)))
 }
+
+// ControlFailed counts something that could not be told on the control stream.
+func (a *App) ControlFailed() { a.controlFailures.Inc() }
+
+// ControlGivenUp counts a message for it that never will be told.
+func (a *App) ControlGivenUp() { a.controlGivenUp.Inc() }
 
 // SetLease says whether this process holds the app's lease, and the epoch of
 // the newest lease that it held or saw; 0 for none.

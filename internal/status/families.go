@@ -4,11 +4,11 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // families are the metrics of all apps. The first label of each is the app.
 type families struct {
-	requests, transitions, missed, sweeps                                            *prometheus.CounterVec
-	started, skipped, seen, invented, told, slots, heldUsers, suppressed             *prometheus.CounterVec
-	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate *prometheus.GaugeVec
-	heldChanges                                                                      *prometheus.GaugeVec
-	request, sweep, commit, delay                                                    *prometheus.HistogramVec
+	requests, transitions, missed, sweeps                                                                 *prometheus.CounterVec
+	started, skipped, seen, invented, told, slots, heldUsers, controlFailures, controlGivenUp, suppressed *prometheus.CounterVec
+	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate                      *prometheus.GaugeVec
+	heldChanges                                                                                           *prometheus.GaugeVec
+	request, sweep, commit, delay                                                                         *prometheus.HistogramVec
 }
 
 func newFamilies(r prometheus.Registerer) families {
@@ -45,6 +45,9 @@ func newFamilies(r prometheus.Registerer) families {
 		delay: histograms(r, "poller_event_delay_seconds", "Time from observing the newest event of a group to the stream's acknowledgement of the group.",
 			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
 		lag: gauges(r, "poller_lag_events", "Events in the ledger that the stream does not have yet."),
+
+		controlFailures: counters(r, "poller_control_failures_total", "Times that something could not be told on the control stream. It is tried again, and holds up no event."),
+		controlGivenUp:  counters(r, "poller_control_given_up_total", "Messages for the control stream that were given up: too many waited, or the term ended first."),
 
 		held:  gauges(r, "poller_lease_held", "1 while this process holds the lease of the app."),
 		epoch: gauges(r, "poller_lease_epoch", "Epoch of the newest lease that this process held or saw."),
