@@ -16,6 +16,7 @@ func (r *Recorder) begin() {
 	r.began = r.now()
 	r.Memory.SetHold(r.Hold, r.Suppressed)
 	r.judgeAt = r.began.Add(r.StaleAfter)
+	r.gate = r.newGate()
 	r.waiting()
 }
 
@@ -23,6 +24,7 @@ func (r *Recorder) begin() {
 // so in the ledger.
 func (r *Recorder) end() {
 	r.lane.stop()
+	r.giveUp()
 	if r.timer != nil {
 		r.timer.Stop()
 	}
@@ -62,6 +64,9 @@ func (r *Recorder) nextTurn() (at time.Time, ok bool) {
 			at = at.Add(gatherFor)
 		}
 	}
+	if decide := r.decideAt(); !decide.IsZero() && (!ok || decide.Before(at)) {
+		at, ok = decide, true
+	}
 	if r.StaleAfter > 0 && (!ok || r.judgeAt.Before(at)) {
 		at, ok = r.judgeAt, true
 	}
@@ -70,7 +75,11 @@ func (r *Recorder) nextTurn() (at time.Time, ok bool) {
 
 // turn does what is due beside the asking.
 func (r *Recorder) turn(ctx context.Context, w writer) error {
+	if err := r.decide(ctx, w); err != nil {
+		return err
+	}
 	now := r.now()
+	r.askAboutIncident(ctx, now)
 	if due, ok := r.Memory.NextDue(); r.lane.flight == nil && ok && !due.Add(gatherFor).After(now) {
 		r.lane.fly(ctx, r.Zim, r.Memory.Due(now, confirmAtOnce))
 	}
@@ -84,7 +93,12 @@ func (r *Recorder) turn(ctx context.Context, w writer) error {
 // ends the call.
 func (r *Recorder) hear(ctx context.Context, w writer, answer presence.Answer, open bool) error {
 	if open {
-		r.believe(answer, w.number())
+		if err := r.believe(ctx, w, answer, true); err != nil {
+			return err
+		}
+		if err := r.decide(ctx, w); err != nil {
+			return err
+		}
 		return w.commit(ctx)
 	}
 	f := r.lane.land()
@@ -92,12 +106,7 @@ func (r *Recorder) hear(ctx context.Context, w writer, answer presence.Answer, o
 		r.Log.Debug().Err(f.err).Int("users", len(f.users)).Msg("asked again in vain; once more later")
 	}
 	r.Memory.AskedAgain(f.users, r.now())
-	return nil
-}
-
-// believe brings an answer to the memory, whoever asked.
-func (r *Recorder) believe(answer presence.Answer, sweep int64) {
-	r.Memory.Observe(answer, sweep)
+	return r.askedAboutIncident(ctx, w)
 }
 
 // waiting reports how many changes are held back.

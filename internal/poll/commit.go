@@ -12,6 +12,9 @@ import (
 type writer interface {
 	number() int64
 	commit(ctx context.Context) error
+	// decided is called when it is decided about everybody who is gated; the changes
+	// are discarded, and of all others who were it is believed.
+	decided(discarded []presence.Held)
 }
 
 // between writes what changes between two sweeps, under the number of the newest.

@@ -90,6 +90,12 @@ type Recorder struct {
 	// told of the user is that nothing is known. Zero: as old as it likes; otherwise
 	// ten seconds at least, and longer than Hold.
 	StaleAfter time.Duration
+	// MaxOfflineShare is from which share on of the users told online an answer is not
+	// believed at once that says of them that they are offline: nothing of it is told
+	// before it was asked again. Above 0 and below 1; zero: everything is believed.
+	MaxOfflineShare float64
+	// Patience is how long that may last. Zero: 30 s.
+	Patience time.Duration
 	// Now is the clock by which the sweeps are dated. It must not run backwards. Nil:
 	// [time.Now].
 	Now func() time.Time
@@ -115,6 +121,10 @@ type Recorder struct {
 	// Waiting with how many are held back, whenever that may be another number.
 	Suppressed func(diff.Suppressed)
 	Waiting    func(n int)
+	// Incident is called when one is decided, behind what came of it, and Gated with
+	// how many users are not believed to be offline yet, when that is another number.
+	Incident func(Incident)
+	Gated    func(n int)
 
 	// What goes on beside the sweeps; owned by the goroutine that records.
 	began   time.Time // the term
@@ -122,6 +132,8 @@ type Recorder struct {
 	judgeAt time.Time // when ages are judged next
 	lane    lane
 	timer   *time.Timer // see wake
+	gate    *gate       // nil where everything is believed
+	gatedBy int         // how many users are, as was reported
 
 	mu      sync.Mutex // guards all below
 	running bool

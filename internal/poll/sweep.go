@@ -55,6 +55,7 @@ type sweep struct {
 	*Recorder
 	report Report
 	missed []uint32
+	gated  map[uint32]struct{} // numbers of users who were answered, and gated
 }
 
 func (s *sweep) run(ctx context.Context) error {
@@ -152,6 +153,8 @@ func (s *sweep) ask(ctx context.Context) error {
 	switch rest := s.report.rest(); {
 	case errRecord != nil:
 		return errRecord
+	case errAsk == nil && rest > 0 && ctx.Err() != nil:
+		return context.Cause(ctx) // before it was decided about who is gated
 	case errAsk == nil && rest > 0:
 		// A snapshot would say of them that they were seen.
 		return fmt.Errorf("%d of %d users are in no answer", rest, s.report.Watched)
@@ -160,14 +163,21 @@ func (s *sweep) ask(ctx context.Context) error {
 }
 
 // record records the answers until there are no more, and what goes on beside them.
+// It ends when it is decided about whoever is gated, or when ctx ends.
 func (s *sweep) record(ctx context.Context, answers <-chan presence.Answer) (err error) {
-	for open := true; open && err == nil; {
+	err = s.decide(ctx, s) // the watchlist may have left nobody to decide about
+	var over <-chan struct{}
+	for open := true; (open || s.undecided()) && err == nil; {
 		var answer presence.Answer
 		select {
 		case answer, open = <-answers:
 			if open {
 				err = s.gather(ctx, answer, answers)
+			} else {
+				answers, over = nil, ctx.Done()
 			}
+		case <-over:
+			return nil
 		case again, more := <-s.lane.answers():
 			err = s.hear(ctx, s, again, more)
 		case <-s.wake():
@@ -186,7 +196,9 @@ func (s *sweep) gather(ctx context.Context, answer presence.Answer, answers <-ch
 				return err
 			}
 		}
-		s.observe(answer)
+		if err := s.observe(ctx, answer); err != nil {
+			return err
+		}
 		if more = s.Memory.Pending() < commitAtMost; more {
 			answer, more = next(answers)
 		}
@@ -204,9 +216,11 @@ func next(answers <-chan presence.Answer) (presence.Answer, bool) {
 	}
 }
 
-func (s *sweep) observe(answer presence.Answer) {
-	s.believe(answer, s.report.Sweep)
-	s.report.Seen += len(answer.Observations)
+func (s *sweep) observe(ctx context.Context, answer presence.Answer) error {
+	if err := s.believe(ctx, s, answer, false); err != nil {
+		return err
+	}
+	s.count(answer)
 	for _, m := range answer.Missed {
 		s.report.Missed[m.Reason]++
 		s.missed = append(s.missed, m.User.No)
@@ -215,6 +229,7 @@ func (s *sweep) observe(answer presence.Answer) {
 	if s.Progress != nil {
 		s.Progress(s.report)
 	}
+	return s.decide(ctx, s)
 }
 
 func (s *sweep) snapshot(ctx context.Context) error {
