@@ -32,6 +32,7 @@ type app struct {
 	list     *watched
 	zim      *zim.Client
 	budget   *budget.Limiter
+	rate     float64 // as configured
 	ledger   *ledger.Ledger
 	stream   *stream.Stream
 	holder   leaseholder
@@ -67,6 +68,7 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	}
 	it.evidence = evidence.NewBook()
 	it.budget = budget.New(a.Rate, it.holder.allow)
+	it.rate = a.Rate
 	it.metrics.SetRate(it.budget.Rate())
 	it.terms = ledger.Terms{Owner: me, TTL: cfg.Lease.TTL, Window: it.budget.Window()}
 	it.list = &watched{Watchlist: watchlist.New(db.Pool), app: a.AppID, log: it.log}

@@ -21,7 +21,7 @@ import (
 const overdueAfter = time.Minute
 
 // recorder is the recording half under a lease, with its metrics and checks.
-func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder {
+func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.Teller) *poll.Recorder {
 	return &poll.Recorder{
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
 		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop, Leave: a.leave,
@@ -33,9 +33,13 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder 
 			a.evidence.Watched(r.Watched)
 			a.checks.Set(a.check("watchlist"), dropped(r))
 			a.shown(r)
+			a.tellStarted(control, r)
 		},
-		Progress:   a.shown,
-		Ended:      a.swept,
+		Progress: a.shown,
+		Ended: func(r poll.Report, err error) {
+			a.swept(r, err)
+			a.tellFinished(control, r, err)
+		},
 		Skipped:    a.metrics.SweepsSkipped,
 		Waiting:    a.metrics.SetHeldChanges,
 		Suppressed: func(s diff.Suppressed) { a.metrics.Suppressed(string(s.Why)) },
@@ -43,13 +47,14 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory) *poll.Recorder 
 }
 
 // relay is the telling half, with its metrics and checks.
-func (a *app) relay() *relay.Relay {
+func (a *app) relay(control *relay.Teller) *relay.Relay {
 	a.checks.Expect(a.check("stream"), 0)
 	return &relay.Relay{
 		App: a.id, Ledger: a.ledger, Cursors: a.ledger, Stream: a.stream, Woken: a.woken, Log: a.log,
 		Told:   func(e *presence.Event, more int64) { a.metrics.Told(1, *e, more) },
 		Behind: a.behind,
 		Health: func(err error) { a.checks.Set(a.check("stream"), err) },
+		Stands: control.Stands,
 	}
 }
 
@@ -70,6 +75,11 @@ func (a *app) attempted(t zim.Attempt) {
 
 func (a *app) committed(c presence.Changes, took time.Duration) {
 	a.metrics.Recorded(c, took)
+	a.wake()
+}
+
+// wake has the relay look at the ledger now.
+func (a *app) wake() {
 	select {
 	case a.woken <- struct{}{}:
 	default: // it will wake anyway

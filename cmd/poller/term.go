@@ -11,7 +11,6 @@ import (
 	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/poll"
 	"github.com/zim-presence/poller/internal/relay"
-	"github.com/zim-presence/poller/presence"
 )
 
 // The last drain of a term is bounded: short when the app is given to another
@@ -24,7 +23,7 @@ const (
 // term runs one term of the lease: load the state, tell what the ledger has,
 // let work record; then stop in the order in which nothing is left half done.
 //
-//	work ends ─→ relay stops ─→ last drain, if the lease is still ours ─→ release
+//	work ends ─→ relay stops ─→ last drain, if the lease is still ours ─→ last words ─→ release
 //
 // work's context ends with ctx or with the lease. The error is that of the load,
 // or those of work and of the last drain.
@@ -46,13 +45,16 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 	}
 	telling, stopTelling := lease.While(context.WithoutCancel(ctx))
 	defer stopTelling()
-	r := a.relay()
+	control := a.teller(lease)
+	a.tellLease(control, false)
+	r := a.relay(control)
 	var relayed sync.WaitGroup
 	relayCtx, stopRelay := context.WithCancel(telling)
 	relayed.Go(func() { r.Run(relayCtx) })
 	relayed.Go(func() { a.upkeep().Run(relayCtx) })
+	relayed.Go(func() { control.Run(relayCtx) })
 
-	recorder := a.recorder(lease, memory)
+	recorder := a.recorder(lease, memory, control)
 	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return recorder.Overdue(now, overdueAfter) })
 	defer a.dropChecks()
 	err = work(held, recorder)
@@ -67,8 +69,10 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 		patience = giveTimeout
 	}
 	if drained := a.lastDrain(telling, r, patience); drained != nil {
-		return errors.Join(err, drained)
+		err = errors.Join(err, drained)
 	}
+	a.tellLease(control, true)
+	control.End(telling)
 	return err
 }
 
