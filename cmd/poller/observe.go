@@ -40,7 +40,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 			a.swept(r, err)
 			a.tellFinished(control, r, err)
 		},
-		Incident: func(i poll.Incident) { a.tellIncident(control, i) },
+		Incident:   func(i poll.Incident) { a.tellIncident(control, i) },
 		Skipped:    a.metrics.SweepsSkipped,
 		Waiting:    a.metrics.SetHeldChanges,
 		Suppressed: func(s diff.Suppressed) { a.metrics.Suppressed(string(s.Why)) },
