@@ -17,6 +17,9 @@ type App struct {
 	held, epoch, rate, heldChanges                                                                               prometheus.Gauge
 	request, sweep, commit, delay                                                                                prometheus.Observer
 	lag                                                                                                          *lag
+
+	incidents     counts
+	incidentUsers prometheus.Gauge
 }
 
 func newApp(f families, app string) *App {
@@ -32,8 +35,9 @@ func newApp(f families, app string) *App {
 		watched: f.watched.WithLabelValues(app), invalid: f.invalid.WithLabelValues(app), long: f.long.WithLabelValues(app),
 		sweepRequests: f.sweepRequests.WithLabelValues(app), held: f.held.WithLabelValues(app), epoch: f.epoch.WithLabelValues(app),
 		request: f.request.WithLabelValues(app), sweep: f.sweep.WithLabelValues(app), commit: f.commit.WithLabelValues(app),
-		delay: f.delay.WithLabelValues(app),
-		lag:   newLag(f.lag.WithLabelValues(app), app),
+		delay:     f.delay.WithLabelValues(app),
+		incidents: countsBy(f.incidents, app, outcomes()), incidentUsers: f.incidentUsers.WithLabelValues(app),
+		lag: newLag(f.lag.WithLabelValues(app), app),
 	}
 }
 
@@ -65,6 +69,13 @@ func (a *App) SetHeldChanges(n int) { a.heldChanges.Set(float64(n)) }
 // Suppressed counts a change that will never be told, by why; a word that is not
 // known is counted as "other".
 func (a *App) Suppressed(why string) { a.suppressed.of(why).Inc() }
+
+// Incident counts an incident, by what came of it: "released" or "discarded".
+func (a *App) Incident(outcome string) { a.incidents.of(outcome).Inc() }
+
+// SetIncidentUsers says how many users are said to be offline and are not believed
+// to be yet.
+func (a *App) SetIncidentUsers(n int) { a.incidentUsers.Set(float64(n)) }
 
 // Told counts a group of events that the stream has acknowledged just now:
 // how many, which was the newest, and how many more the ledger has. A group of

@@ -103,6 +103,14 @@ func TestAppCounts(t *testing.T) {
 			"transitions_total online": 2, "transitions_total offline": 1, "transitions_total baseline": 1, "transitions_total removed": 1,
 			"transitions_total other": 2, "commit_duration_seconds count": 1, "commit_duration_seconds sum": 1,
 		}},
+		{"incidents", func(a *App) {
+			a.SetIncidentUsers(90)
+			a.Incident("released")
+			a.Incident("discarded")
+			a.Incident("discarded")
+			a.Incident("undecided")
+			a.SetIncidentUsers(7)
+		}, map[string]float64{"incidents_total released": 1, "incidents_total discarded": 2, "incidents_total other": 1, "incident_users": 7}},
 		{"told", func(a *App) { a.Told(40, event(3*time.Second), 2) }, map[string]float64{
 			"told_events_total": 40, "event_delay_seconds count": 1, "event_delay_seconds sum": 3, "lag_events": 2, "lag_seconds": 3,
 		}},

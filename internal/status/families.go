@@ -9,6 +9,9 @@ type families struct {
 	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate                      *prometheus.GaugeVec
 	heldChanges                                                                                           *prometheus.GaugeVec
 	request, sweep, commit, delay                                                                         *prometheus.HistogramVec
+
+	incidents     *prometheus.CounterVec
+	incidentUsers *prometheus.GaugeVec
 }
 
 func newFamilies(r prometheus.Registerer) families {
@@ -48,6 +51,10 @@ func newFamilies(r prometheus.Registerer) families {
 
 		controlFailures: counters(r, "poller_control_failures_total", "Times that something could not be told on the control stream. It is tried again, and holds up no event."),
 		controlGivenUp:  counters(r, "poller_control_given_up_total", "Messages for the control stream that were given up: too many waited, or the term ended first."),
+
+		incidents: counters(r, "poller_incidents_total",
+			"Times that so many users had gone at once that some were asked about again before it was told, by what came of it.", "outcome"),
+		incidentUsers: gauges(r, "poller_incident_users", "Users who are said to be offline and not believed to be yet, because so many are at once."),
 
 		held:  gauges(r, "poller_lease_held", "1 while this process holds the lease of the app."),
 		epoch: gauges(r, "poller_lease_epoch", "Epoch of the newest lease that this process held or saw."),

@@ -46,6 +46,9 @@ func kinds() []string {
 // whys are why a change is never told: see internal/diff.
 func whys() []string { return []string{"hold", "incident", "removed", "stale"} }
 
+// outcomes are what comes of an incident.
+func outcomes() []string { return []string{presence.OutcomeReleased, presence.OutcomeDiscarded} }
+
 // counts are the counters of one app by a word of a fixed set. They do not
 // change after they were made.
 type counts map[string]prometheus.Counter
