@@ -51,6 +51,7 @@ type app struct {
 	allowDrop  bool          // watchlist.allow_sudden_drop
 	holds      diff.Hold     // hold
 	staleAfter time.Duration // stale_after
+	plausible  plausibilityConfig
 }
 
 // newApp wires one app on an open database and a NATS connection, for the replica
@@ -62,7 +63,7 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	}
 	it := &app{
 		id: a.AppID, schedule: schedule, allowDrop: cfg.Watchlist.AllowSuddenDrop,
-		holds: diff.Hold{Offline: cfg.Hold.Offline, Online: cfg.Hold.Online}, staleAfter: cfg.StaleAfter,
+		holds: diff.Hold{Offline: cfg.Hold.Offline, Online: cfg.Hold.Online}, staleAfter: cfg.StaleAfter, plausible: cfg.Plausibility,
 		woken: make(chan struct{}, 1), take: newWish(), leave: newWish(),
 		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
 	}

@@ -79,13 +79,9 @@ func budgetUsed(requests int, rate float64, took time.Duration) float64 {
 
 // tellIncident tells what became of too many who had gone at once.
 func (a *app) tellIncident(t *relay.Teller, i poll.Incident) {
-	outcome := presence.OutcomeDiscarded
-	if i.Released {
-		outcome = presence.OutcomeReleased
-	}
 	t.Put(relay.Now, func(mark presence.Mark) presence.Control {
 		return &presence.IncidentTold{
-			Mark: mark, Incident: int64(i.Number), BeganAt: i.Began, EndedAt: i.Ended, Outcome: outcome,
+			Mark: mark, Incident: int64(i.Number), BeganAt: i.Began, EndedAt: i.Ended, Outcome: outcome(i),
 			Flips: i.Flips, Share: i.Share, Decided: i.Decided, Rounds: i.Rounds,
 			SampleAsked: i.SampleAsked, SampleAnswered: i.SampleAnswered, SampleOffline: i.SampleOffline,
 			CanariesAsked: i.CanariesAsked, CanariesAnswered: i.CanariesAnswered, CanariesOffline: i.CanariesOffline,

@@ -26,6 +26,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
 		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop, Leave: a.leave,
 		Hold: a.holds, StaleAfter: a.staleAfter,
+		MaxOfflineShare: a.plausible.MaxOfflineShare, Patience: a.plausible.Patience,
 		Again:     a.lost.take,
 		Committed: a.committed,
 		Listed: func(r poll.Report) {
@@ -40,7 +41,11 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 			a.swept(r, err)
 			a.tellFinished(control, r, err)
 		},
-		Incident:   func(i poll.Incident) { a.tellIncident(control, i) },
+		Incident: func(i poll.Incident) {
+			a.metrics.Incident(outcome(i))
+			a.tellIncident(control, i)
+		},
+		Gated:      a.metrics.SetIncidentUsers,
 		Skipped:    a.metrics.SweepsSkipped,
 		Waiting:    a.metrics.SetHeldChanges,
 		Suppressed: func(s diff.Suppressed) { a.metrics.Suppressed(string(s.Why)) },
@@ -126,6 +131,14 @@ func (a *app) failed(err error) {
 	if !errors.Is(err, ledger.ErrLeaseLost) && !errors.Is(err, ledger.ErrFenced) {
 		a.checks.Set(a.check("ledger"), err)
 	}
+}
+
+// outcome is what came of an incident, as metrics and control events call it.
+func outcome(i poll.Incident) string {
+	if i.Released {
+		return presence.OutcomeReleased
+	}
+	return presence.OutcomeDiscarded
 }
 
 // dropped returns an error when removals are held.
