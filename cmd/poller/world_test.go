@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -120,15 +121,16 @@ func (w *world) set(states map[string]zimsim.State) time.Time {
 	return at
 }
 
-// until waits for a condition.
+// until waits for a condition, and looks the less often the longer that takes: many
+// tests wait at a time, and looking costs.
 func (w *world) until(what string, reached func() bool) {
 	w.t.Helper()
 	deadline := time.Now().Add(patience)
-	for !reached() {
+	for pause := 20 * time.Millisecond; !reached(); pause = min(pause*5/4, 200*time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("waited %s for: %s", patience, what)
 		}
-		<-time.After(20 * time.Millisecond)
+		<-time.After(pause)
 	}
 }
 
@@ -148,17 +150,19 @@ type process struct {
 	done chan struct{}
 	code int
 
-	mu    sync.Mutex
-	lines []string // its log
-	out   bytes.Buffer
+	mu     sync.Mutex
+	lines  []string       // its log
+	counts map[string]int // of its lines, by message
+	out    bytes.Buffer
 }
 
 // start starts the program: this test binary, which runs main when it is told
 // to, so that the race detector looks on.
 func (w *world) start(args ...string) *process {
 	w.t.Helper()
-	p := &process{w: w, cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
-	p.cmd.Env = append([]string{"POLLER_TEST_MAIN=1"}, w.env...)
+	p := &process{w: w, cmd: exec.Command(os.Args[0], args...), done: make(chan struct{}), counts: map[string]int{}}
+	// Without the second the race detector waits for one at each end.
+	p.cmd.Env = append([]string{"POLLER_TEST_MAIN=1", "GORACE=atexit_sleep_ms=0"}, w.env...)
 	p.cmd.Stdout = &p.out
 	log, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -190,8 +194,13 @@ func (p *process) read(log io.Reader) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
+		var fields struct{ Message string }
+		said := json.Unmarshal(lines.Bytes(), &fields) == nil
 		p.mu.Lock()
 		p.lines = append(p.lines, lines.Text())
+		if said {
+			p.counts[fields.Message]++
+		}
 		p.mu.Unlock()
 	}
 	_ = p.cmd.Wait() // the exit code says how it ended
@@ -199,29 +208,23 @@ func (p *process) read(log io.Reader) {
 }
 
 // logged counts the log's lines with a message.
-func (p *process) logged(message string) (n int) {
+func (p *process) logged(message string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, line := range p.lines {
-		var fields struct{ Message string }
-		if json.Unmarshal([]byte(line), &fields) == nil && fields.Message == message {
-			n++
-		}
-	}
-	return n
+	return p.counts[message]
 }
 
 // field returns a field of the newest log line with a message, "" for none.
-func (p *process) field(message, name string) (value string) {
+func (p *process) field(message, name string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, line := range p.lines {
+	for _, line := range slices.Backward(p.lines) {
 		fields := map[string]any{}
 		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
-			value = fmt.Sprint(fields[name])
+			return fmt.Sprint(fields[name])
 		}
 	}
-	return value
+	return ""
 }
 
 // ended waits for the end and returns the exit code, -1 for a signal.
