@@ -55,6 +55,7 @@ func (c *Client) Ask(ctx context.Context, users iter.Seq[presence.User], answers
 		return Asked{}, err
 	}
 	a.probing = probing
+	c.breaker.hurry()
 	apart := c.suspectsNow() // who becomes one during this call is answered by then
 	a.launch(ctx, batches(users, c.cfg.BatchSize, func(u presence.User) bool { return !apart[u.ID] }))
 	a.launch(ctx, c.trials(users, apart, func(u presence.User) { a.miss(ctx, []presence.User{u}, presence.MissRefused) }))
@@ -87,7 +88,8 @@ type asking struct {
 	n       counter
 	fail    context.CancelCauseFunc // ends the call for everybody
 	warned  atomic.Bool             // once is enough for one call
-	probing bool                    // the app is stopped; the first batch decides
+	holdup  holdup
+	probing bool // the app is stopped; the first batch decides
 }
 
 func (c *Client) asking(lane *lane, answers chan<- presence.Answer, fail context.CancelCauseFunc) *asking {

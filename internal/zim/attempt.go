@@ -17,15 +17,19 @@ import (
 // [*Error], or what ended ctx or the budget; no request was sent then.
 func (a *asking) attempt(ctx context.Context, batch []presence.User) (reply, presence.Answer, error) {
 	c := a.client
-	conn, sent, err := a.slot(ctx)
+	g, err := a.clearance(ctx)
 	if err != nil {
 		return reply{}, presence.Answer{}, err
 	}
+	if g.probe {
+		defer c.breaker.leave()
+	}
 	a.n.requests.Add(1)
 	asked := time.Now()
-	r, err := c.exchange(ctx, conn, sent, batch)
+	r, err := c.exchange(ctx, g.conn, g.sent, batch)
 	at := time.Now()
-	sent() // however it ended, the slot is spent
+	g.sent() // however it ended, the slot is spent
+	a.judge(ctx, asked, g.probe, err)
 	c.tellBudget(asked, r, err)
 	answer := presence.Answer{AskedAt: presence.Instant(asked), At: presence.Instant(at)}
 	c.cfg.Attempted(newAttempt(a.lane.name, batch, r, answer, at.Sub(asked), err))
@@ -52,24 +56,55 @@ func (c *Client) tellBudget(asked time.Time, r reply, err error) {
 	}
 }
 
-// slot returns a connection that stands and a slot to use at once. A few
-// requests of a lane at a time wait for their slot with a connection in hand; the
-// others wait for one of them. When connecting takes too long all who wait give
-// up, or each in turn would wait as long for the same end.
-func (a *asking) slot(ctx context.Context) (*conn, func(), error) {
-	c := a.client
-	outage := c.conns.nextOutage()
+// gone is a request that may leave at once.
+type gone struct {
+	conn  *conn
+	sent  func() // that of the slot
+	probe bool   // has to leave the breaker
+}
+
+// clearance returns when a request may leave: ZIM answers, or may be tried again; a
+// connection stands; and there is a slot.
+func (a *asking) clearance(ctx context.Context) (gone, error) {
+	for {
+		probe, err := a.admit(ctx)
+		if err != nil {
+			return gone{}, err
+		}
+		conn, sent, err := a.slot(ctx, probe)
+		if err == nil {
+			return gone{conn, sent, probe}, nil
+		}
+		if probe {
+			a.client.breaker.leave()
+		}
+		if !errors.Is(err, errReopened) {
+			return gone{}, err
+		}
+	}
+}
+
+// slot returns a connection that stands and a slot to use at once. A few requests
+// of a lane at a time wait for their slot with a connection in hand; the others
+// wait for one of them. When ZIM has ceased to answer meanwhile they wait for that
+// instead, or each in turn would try to connect.
+func (a *asking) slot(ctx context.Context, probe bool) (*conn, func(), error) {
 	select {
 	case a.lane.seats <- struct{}{}:
-	case <-outage:
-		return nil, nil, c.fromTransport(errOutage)
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	}
 	defer func() { <-a.lane.seats }()
-	conn, err := c.connect(ctx)
+	if !probe && a.client.breaker.down() != nil {
+		return nil, nil, errReopened
+	}
+	conn, err := a.connect(ctx, probe)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !probe && a.client.breaker.down() != nil {
+		conn.Release()
+		return nil, nil, errReopened
 	}
 	sent, err := a.take(ctx)
 	if err != nil {
@@ -78,7 +113,7 @@ func (a *asking) slot(ctx context.Context) (*conn, func(), error) {
 	}
 	if conn.Err() != nil { // it has died while it waited, and the slot would be spent on nothing
 		conn.Release()
-		if conn, err = c.connect(ctx); err != nil {
+		if conn, err = a.connect(ctx, probe); err != nil {
 			sent()
 			return nil, nil, err
 		}
@@ -103,10 +138,12 @@ func (a *asking) take(ctx context.Context) (sent func(), err error) {
 // errNoSlot is what those get who cannot wait longer.
 var errNoSlot = errors.New("the budget has no slot in time")
 
-func (c *Client) connect(ctx context.Context) (*conn, error) {
-	dial, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+// connect returns a connection that stands.
+func (a *asking) connect(ctx context.Context, probe bool) (*conn, error) {
+	began := time.Now()
+	dial, cancel := context.WithTimeout(ctx, a.client.cfg.Timeout)
 	defer cancel()
-	conn, err := c.conns.reserve(dial)
+	conn, err := a.client.conns.reserve(dial)
 	if ctx.Err() != nil {
 		if err == nil {
 			conn.Release()
@@ -114,10 +151,8 @@ func (c *Client) connect(ctx context.Context) (*conn, error) {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		failure := c.fromTransport(fmt.Errorf("connect: %w", err))
-		if failure.result == "timeout" {
-			c.conns.tellOutage()
-		}
+		failure := a.client.fromTransport(fmt.Errorf("connect: %w", err))
+		a.client.breaker.bad(began, time.Now(), probe, failure.result == "timeout", failure)
 		return nil, failure
 	}
 	return conn, nil
@@ -157,9 +192,6 @@ func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []
 }
 
 var errTooLong = errors.New("the reply is longer than 1 MiB")
-
-// errOutage is what those get who wait for somebody else to connect.
-var errOutage = fmt.Errorf("connect, in the queue: %w", context.DeadlineExceeded)
 
 // fromTransport is the error of a request that got no reply. Of err the text
 // alone is kept, cleaned: net/http quotes what the server sent.

@@ -78,7 +78,10 @@ type Config struct {
 	// Attempted, when not nil, is told of each request after it. It is called
 	// from many goroutines.
 	Attempted func(Attempt)
-	Log       zerolog.Logger
+	// Outage, when not nil, is told that ZIM does not answer any more, with an
+	// [*Outage], and nil when it does again. It must not wait, nor call the client.
+	Outage func(error)
+	Log    zerolog.Logger
 }
 
 // Client asks about the users of one app. Ask is for one goroutine at a time, and
@@ -89,9 +92,10 @@ type Client struct {
 	conns    *conns
 	sweep    lane
 	confirm  lane
+	breaker  *breaker
 	inFlight int
-	// probeEvery is that of the package; tests are less patient.
-	probeEvery time.Duration
+	// These two are those of the package; tests are less patient.
+	probeEvery, outlast time.Duration
 
 	mu       sync.Mutex // guards all below
 	stopped  *Error     // what stopped the app; nil while it goes
@@ -118,14 +122,16 @@ func New(cfg Config) (*Client, error) {
 		cfg.Attempted = func(Attempt) {}
 	}
 	cfg.Log = cfg.Log.With().Uint32("app", cfg.AppID).Logger()
-	return &Client{
+	c := &Client{
 		cfg: cfg, target: target,
 		conns:    newConns(target, transport(cfg), cfg.Allowed),
 		sweep:    sweepLane(),
 		confirm:  confirmLane(cfg.Rate),
 		inFlight: int(min(maxInFlight, max(lead, math.Ceil(cfg.Rate*cfg.Timeout.Seconds())))),
-		suspects: map[string]*suspect{}, probeEvery: probeEvery,
-	}, nil
+		suspects: map[string]*suspect{}, probeEvery: probeEvery, outlast: outlast,
+	}
+	c.breaker = newBreaker(c.tellOutage)
+	return c, nil
 }
 
 // Close closes the connections. Nothing may be in flight.

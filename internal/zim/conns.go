@@ -27,7 +27,6 @@ type conns struct {
 	mu     sync.Mutex // guards all below
 	open   []*conn
 	weeded time.Time
-	outage chan struct{} // closed, and made anew, when connecting takes too long
 }
 
 type conn struct {
@@ -42,22 +41,7 @@ func newConns(target *url.URL, transport *http.Transport, allowed func() bool) *
 	if port == "" {
 		port = target.Scheme // a service name that the dialer knows
 	}
-	return &conns{transport: transport, scheme: target.Scheme, addr: net.JoinHostPort(target.Hostname(), port), allowed: allowed, outage: make(chan struct{})}
-}
-
-// nextOutage returns a channel that is closed at the next [conns.tellOutage].
-func (p *conns) nextOutage() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.outage
-}
-
-// tellOutage tells all who wait that connecting has taken too long.
-func (p *conns) tellOutage() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.outage)
-	p.outage = make(chan struct{})
+	return &conns{transport: transport, scheme: target.Scheme, addr: net.JoinHostPort(target.Hostname(), port), allowed: allowed}
 }
 
 // reserve returns a connection that stands and on which one request may be sent

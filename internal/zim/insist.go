@@ -75,7 +75,8 @@ func (a *asking) enough(e *Error, n int) bool {
 	}
 	switch e.Class {
 	case Weather:
-		return n >= a.lane.weather
+		// While nobody is answered it is no fault of the batch. It waits with the others.
+		return n >= a.lane.weather && (a.lane.name == LaneConfirm || a.client.breaker.down() == nil)
 	case Slow:
 		return n >= a.lane.slow
 	case Expired:

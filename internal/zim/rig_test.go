@@ -47,6 +47,7 @@ func newRig(t testing.TB, url string, change ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	client.outlast = 2 * time.Second // as long as matters to nobody but those who test it
 	r.Client = client
 	t.Cleanup(func() {
 		client.Close()

@@ -1,0 +1,134 @@
+package zim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// outlast is how long a sweep waits for ZIM to answer again before it gives up who
+// has not been asked.
+const outlast = 30 * time.Second
+
+// Outage says that ZIM does not answer: requests are held up but for one at a time.
+type Outage struct {
+	// Since is when the first request left that brought nothing, with no reply to
+	// another one after it.
+	Since time.Time
+	// Err is what became of the newest of them.
+	Err error
+}
+
+func (o *Outage) Error() string {
+	return fmt.Sprintf("ZIM does not answer since %s: %v", o.Since.UTC().Format(time.RFC3339), o.Err)
+}
+
+func (o *Outage) Unwrap() error { return o.Err }
+
+// held is the failure of those who are not asked because of it.
+func (o *Outage) held() *Error { return &Error{Class: Weather, Err: o, held: true} }
+
+// errReopened is what those get who have lost the right to go while they waited.
+var errReopened = errors.New("ZIM does not answer any more")
+
+// holdup is since when one call has been held up by an outage.
+type holdup struct {
+	mu    sync.Mutex
+	since time.Time // zero for not
+}
+
+// over forgets it.
+func (h *holdup) over() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.since = time.Time{}
+}
+
+// lasts returns how long it has lasted; it may begin with this.
+func (h *holdup) lasts(now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.since.IsZero() {
+		h.since = now
+	}
+	return now.Sub(h.since)
+}
+
+// admit returns when a request may go; a probe has to leave the breaker behind it.
+// While ZIM does not answer a sweep waits, for a while; a confirmation does not,
+// but may be the probe when one is due. Between two sweeps nobody else would find
+// out that ZIM is back.
+func (a *asking) admit(ctx context.Context) (probe bool, err error) {
+	b := a.client.breaker
+	for {
+		if b.down() == nil {
+			a.holdup.over()
+			return false, nil
+		}
+		left := a.client.outlast - a.holdup.lasts(time.Now())
+		e := entry{outage: b.down()}
+		if left > 0 {
+			e = b.enter(time.Now())
+		}
+		switch {
+		case e.outage == nil:
+			continue
+		case e.probe:
+			return true, nil
+		case left <= 0, a.lane.name == LaneConfirm:
+			return false, e.outage.held()
+		}
+		if e.wait > 0 {
+			left = min(left, e.wait)
+		}
+		if err := waitFor(ctx, e.change, left); err != nil {
+			return false, err
+		}
+	}
+}
+
+// waitFor waits for the change, at most for a time.
+func waitFor(ctx context.Context, change <-chan struct{}, most time.Duration) error {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-change:
+	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// judge tells the breaker what became of a request that left then. What may not
+// leave any more, or was broken off by us, says nothing about ZIM.
+func (a *asking) judge(ctx context.Context, sent time.Time, probe bool, err error) {
+	c := a.client
+	var e *Error
+	switch {
+	case err != nil && ctx.Err() != nil, c.cfg.Allowed != nil && !c.cfg.Allowed():
+	case errors.As(err, &e) && e.Class == Weather:
+		c.breaker.bad(sent, time.Now(), probe, false, e)
+	default:
+		c.breaker.good(sent)
+	}
+}
+
+// tellOutage says aloud that ZIM has stopped to answer, or answers again.
+func (c *Client) tellOutage(o *Outage) {
+	if o != nil {
+		c.cfg.Log.Warn().Err(o).Int("failures", opensAfter).Msg("ZIM does not answer; one request at a time goes until it does")
+	} else {
+		c.cfg.Log.Info().Msg("ZIM answers again")
+	}
+	if c.cfg.Outage == nil {
+		return
+	}
+	if o == nil {
+		c.cfg.Outage(nil)
+	} else {
+		c.cfg.Outage(o)
+	}
+}
