@@ -31,6 +31,8 @@ func TestJSONPage(t *testing.T) {
 		"poller verify":                {verifyReport{}, verifyFinding{}},
 		"poller prune":                 {pruneReport{}, pruneDay{}, pruneSnapshots{}},
 		"poller forget":                {forgetReport{}, forgetPlace{}},
+		"poller explain": {explainReport{}, explainHeld{}, explainEvent{}, explainSweep{}, explainHolder{}, explainDaemon{}, daemonStory{},
+			daemonAnswer{}, daemonSuppressed{}, daemonIncident{}, explainStream{}, explainEntry{}},
 	}
 	for title, values := range printed {
 		var want []string

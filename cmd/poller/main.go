@@ -29,6 +29,7 @@ type cli struct {
 	Verify       verifyCmd       `cmd:"" help:"Prove that snapshots, ledger, state, stream and bucket agree, and say where they do not."`
 	Replay       replayCmd       `cmd:"" help:"Tell a range of the past again, on subjects of its own."`
 	Adopt        adoptCmd        `cmd:"" help:"Mend an app whose database was restored to a state older than its event stream."`
+	Explain      explainCmd      `cmd:"" help:"Why the poller believes what it does of one user: the chain of evidence."`
 	Forget       forgetCmd       `cmd:"" help:"Erase one person from everything that the poller keeps."`
 	Prune        pruneCmd        `cmd:"" help:"Drop what is older than retention says; the daemon does so every hour."`
 	Demo         demoCmd         `cmd:"" help:"Show the whole program at work, with everything that it needs in one process."`

@@ -43,12 +43,18 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 		},
 		Incident: func(i poll.Incident) {
 			a.metrics.Incident(outcome(i))
+			a.evidence.Incident(evidence.Incident{Began: i.Began, Ended: i.Ended, Released: i.Released, Flips: i.Flips, Share: i.Share})
 			a.tellIncident(control, i)
 		},
-		Gated:      a.metrics.SetIncidentUsers,
-		Skipped:    a.metrics.SweepsSkipped,
-		Waiting:    a.metrics.SetHeldChanges,
-		Suppressed: func(s diff.Suppressed) { a.metrics.Suppressed(string(s.Why)) },
+		Gated:   a.metrics.SetIncidentUsers,
+		Skipped: a.metrics.SweepsSkipped,
+		Waiting: a.metrics.SetHeldChanges,
+		Suppressed: func(s diff.Suppressed) {
+			a.metrics.Suppressed(string(s.Why))
+			a.evidence.Suppressed(s.Held.User.No, evidence.Suppressed{
+				At: s.At, Why: string(s.Why), To: s.Held.To, Detail: s.Held.Detail, After: s.Held.After, SeenAt: s.Held.SeenAt,
+			})
+		},
 	}
 }
 

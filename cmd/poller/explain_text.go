@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// text is the report for a person: sentences first, then the evidence, each list in the order of time.
+func (r *explainReport) text() string {
+	var b strings.Builder
+	for _, sentence := range r.Summary {
+		b.WriteString(sentence + "\n")
+	}
+	if d := r.Daemon.Story; d != nil {
+		d.tables(&b)
+	}
+	r.eventTable(&b)
+	if len(r.Sweeps) > 0 {
+		table(&b, "newest complete sweeps", "SWEEP\tSTARTED\tFINISHED\tTHIS USER", func(row func(...string)) {
+			for _, s := range r.Sweeps {
+				row(strconv.FormatInt(s.Sweep, 10), micro(s.Started), micro(s.Finished), map[bool]string{true: "missed", false: "not missed"}[s.Missed])
+			}
+		})
+	}
+	return b.String()
+}
+
+func (d *daemonStory) tables(b *strings.Builder) {
+	if len(d.Answers) > 0 {
+		title := fmt.Sprintf("what ZIM answered, as %s remembers it", d.Owner)
+		table(b, title, "ASKED\tTOOK\tFOR\tUSERS\tHTTP\tCODE\tREQUEST\tTHIS USER", func(row func(...string)) {
+			for i := range d.Answers {
+				a := &d.Answers[i]
+				row(micro(a.AskedAt), a.At.Sub(a.AskedAt).Round(time.Millisecond).String(), a.Lane, strconv.Itoa(a.Asked),
+					dashed(a.HTTP == 0, strconv.Itoa(a.HTTP)), dashed(a.HTTP == 0, strconv.FormatInt(a.Code, 10)), dashed(a.RequestID == "", a.RequestID), brief(a))
+			}
+		})
+	}
+	if len(d.Suppressed) > 0 {
+		table(b, "answered, and not told", "SEEN\tTO\tDROPPED\tWHY", func(row func(...string)) {
+			for _, s := range d.Suppressed {
+				row(rfcOr(s.SeenAt), statusWords(s.Status, s.Detail), micro(s.At), suppressedWhy(s.Why))
+			}
+		})
+	}
+	if len(d.Incidents) > 0 {
+		table(b, "incidents of the app", "BEGAN\tENDED\tUSERS\tSHARE\tOUTCOME", func(row func(...string)) {
+			for _, i := range d.Incidents {
+				ended := "-"
+				if i.EndedAt != nil {
+					ended = micro(*i.EndedAt)
+				}
+				row(micro(i.BeganAt), ended, strconv.Itoa(i.Flips), fmt.Sprintf("%.0f %%", 100*i.Share), dashed(i.Outcome == "", i.Outcome))
+			}
+		})
+	}
+}
+
+func (r *explainReport) eventTable(b *strings.Builder) {
+	if len(r.Events) == 0 {
+		return
+	}
+	title := "events"
+	switch {
+	case r.Older:
+		title = fmt.Sprintf("newest events; --limit %d shows more", 5*len(r.Events))
+	case r.Dropped:
+		title = "events; retention has dropped those before"
+	}
+	table(b, title, "SEQ\tKIND\tFROM\tTO\tAFTER\tOBSERVED\tCONFIRMED\tRECORDED\tSWEEP\tIN "+r.Stream.Name, func(row func(...string)) {
+		for i := range r.Events {
+			e := &r.Events[i]
+			place := dashed(e.Told == "", e.Told)
+			if e.StreamSeq > 0 {
+				place = strconv.FormatUint(e.StreamSeq, 10)
+				if e.Told != "there" {
+					place += ": " + e.Told
+				}
+			}
+			row(strconv.FormatInt(e.Seq, 10), e.Kind, e.From, statusWords(e.To, e.Detail), microOr(e.After), micro(e.ObservedAt), microOr(e.ConfirmedAt),
+				micro(e.RecordedAt), strconv.FormatInt(e.Sweep, 10), place)
+		}
+	})
+}
+
+// table writes a title, a head and rows.
+func table(b *strings.Builder, title, head string, fill func(row func(...string))) {
+	fmt.Fprintf(b, "\n%s:\n", title)
+	out := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, head)
+	fill(func(cells ...string) { fmt.Fprintln(out, strings.Join(cells, "\t")) })
+	_ = out.Flush() // into memory
+}
+
+// brief is what a request brought, in a word or two.
+func brief(a *daemonAnswer) string {
+	switch {
+	case a.Status != "":
+		return statusWords(a.Status, a.Detail)
+	case a.Missed != "":
+		return "missed: " + a.Missed
+	}
+	return "missed: " + a.Result
+}
+
+// micro is a time as the ledger has it.
+func micro(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
+func microOr(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return micro(*t)
+}
+
+func dashed(none bool, text string) string {
+	if none {
+		return "-"
+	}
+	return text
+}
