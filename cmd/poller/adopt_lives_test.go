@@ -106,6 +106,11 @@ func (l *lives) Ask(_ context.Context, users iter.Seq[presence.User], answers ch
 	return poll.Asked{Requests: 1}, nil
 }
 
+// Confirm is never called: nothing is held back.
+func (l *lives) Confirm(context.Context, []presence.User, chan<- presence.Answer) (poll.Asked, error) {
+	panic("somebody is asked again")
+}
+
 // sweep takes the lease, sweeps a few times while users come and go, and tells.
 func (l *lives) sweep(n int, misses float64, tell bool) (halted error) {
 	l.t.Helper()
