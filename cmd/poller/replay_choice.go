@@ -87,7 +87,7 @@ func (c replayChoice) same(other replayChoice) bool {
 // choice reads the flags; users are nil for everybody, sorted, each once.
 func (c *replayTellCmd) choice() (choice replayChoice, users []string, err error) {
 	choice = replayChoice{From: c.From.text, To: c.To.text, WithState: c.WithState, Snapshots: c.Snapshots, Core: c.Core}
-	for k := presence.KindOnline; k <= presence.KindRemoved; k++ {
+	for k := presence.KindOnline; k <= presence.KindStale; k++ {
 		if slices.Contains(c.Kind, k.String()) {
 			choice.Kinds = append(choice.Kinds, k.String())
 		}

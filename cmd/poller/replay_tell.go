@@ -22,7 +22,7 @@ type replayTellCmd struct {
 	To        bound    `placeholder:"WHEN" help:"Where it ends, in the same forms: before that time, or with that event. Without it, the newest that has been told live when it is first started."`
 	User      []string `sep:"none" placeholder:"USER" help:"Only this user; may be given several times."`
 	UsersFile string   `placeholder:"FILE" help:"Only the users in this file, one a line."`
-	Kind      []string `enum:"online,offline,baseline,removed" placeholder:"KIND" help:"Only events of this kind: online, offline, baseline or removed; may be given several times."`
+	Kind      []string `enum:"online,offline,baseline,removed,stale" placeholder:"KIND" help:"Only events of this kind: online, offline, baseline, removed or stale; may be given several times."`
 	Rate      float64  `placeholder:"N" help:"At most so many messages a second, evenly paced. 0, the default: as fast as it can."`
 	MaxAge    age      `placeholder:"DURATION" default:"24h" help:"How long its stream keeps a message, such as 24h or 7d; 0s for ever. The stream is made with it and not altered later."`
 	WithState bool     `help:"Begin with the state of everybody, or of the users chosen, at the beginning of the range."`

@@ -12,8 +12,8 @@
 //	     │ each row's bytes      │ folded from snapshot to snapshot   │ by user
 //	     ↓                       ↓                                    ↓
 //	PRESENCE_<app>           snapshots                           user_states ←─ truth
-//	     ↑ holes                                                 KV_presence_<app>
-//	PRESENCE_CONTROL_<app>
+//	     ↑ holes                                                 held_changes
+//	PRESENCE_CONTROL_<app>                                       KV_presence_<app>
 //
 // Invariants:
 //

@@ -93,7 +93,7 @@ func (l *look) run(ctx context.Context) error {
 // copied tells whether the key is that of somebody else's message in the stream,
 // which the server has copied.
 func (l *look) copied(token string) bool {
-	for kind := presence.KindOnline; kind <= presence.KindErased; kind++ {
+	for kind := presence.KindOnline; kind <= presence.KindStale; kind++ {
 		subject := presence.Subject(l.App, kind, "")
 		if kind == presence.KindErased {
 			subject = strings.TrimSuffix(subject, presence.ErasedToken)
@@ -142,7 +142,7 @@ func (l *look) judgeEntry(user string, m jetstream.Msg) string {
 // not say the kind.
 func (l *look) same(user, seq string, sum uint64, m jetstream.Msg) bool {
 	header := m.Headers()
-	for kind := presence.KindOnline; kind <= presence.KindRemoved; kind++ {
+	for kind := presence.KindOnline; kind <= presence.KindStale; kind++ {
 		if l.book.sum(presence.Subject(l.App, kind, user), header.Get(presence.HeaderID), seq, header.Get(presence.HeaderType), m.Data()) == sum {
 			return true
 		}

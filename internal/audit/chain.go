@@ -15,6 +15,7 @@ type link struct {
 	observed int64 // microseconds: when the newest was
 	no       uint32
 	to       presence.Status
+	stale    bool // the newest event says that there has been no answer for too long
 	held     bool // a state was found
 	beyond   bool // the event lies before those that are looked at: the state says so
 }
@@ -40,7 +41,7 @@ func (it *inspection) follow(e *presence.Event) (broken string) {
 	default:
 		last.since = e.ObservedAt.UnixMicro()
 	}
-	last.seq, last.to, last.observed = e.Seq, e.To, e.ObservedAt.UnixMicro()
+	last.seq, last.to, last.observed, last.stale = e.Seq, e.To, e.ObservedAt.UnixMicro(), e.Kind == presence.KindStale
 	if e.Seq <= it.noted {
 		last.told = e.Seq
 	}
@@ -78,6 +79,11 @@ func (it *inspection) continues(e *presence.Event, last *link) string {
 	case e.PrevSeq != last.seq || e.From != last.to && !retold(e, last.to):
 		return fmt.Sprintf("event %d of %q: from %s behind event %d, but event %d led to %s",
 			e.Seq, e.User.ID, e.From, e.PrevSeq, last.seq, last.to)
+	case e.Kind == presence.KindRemoved && e.From == presence.Unknown && !last.stale:
+		return fmt.Sprintf("event %d of %q: removed, but event %d says that nothing was known", e.Seq, e.User.ID, last.seq)
+	case e.ObservedAt.UnixMicro() < last.observed:
+		return fmt.Sprintf("event %d of %q: observed at %s, and event %d at %s", e.Seq, e.User.ID, e.ObservedAt.Format(time.RFC3339Nano),
+			last.seq, time.UnixMicro(last.observed).UTC().Format(time.RFC3339Nano))
 	}
 	return ""
 }
@@ -97,12 +103,15 @@ func retold(e *presence.Event, was presence.Status) bool {
 
 // absurd says what no event can tell.
 func absurd(e *presence.Event) string {
-	if kind, ok := presence.KindOf(e.From, e.To); !ok || kind != e.Kind {
+	switch leaves := e.Kind == presence.KindRemoved || e.Kind == presence.KindStale; {
+	case !e.Kind.Leads(e.From, e.To), leaves && e.PrevSeq == 0:
 		return fmt.Sprintf("event %d of %q: %s from %s to %s is no change", e.Seq, e.User.ID, e.Kind, e.From, e.To)
-	}
-	if e.After.After(e.ObservedAt) {
+	case e.After.After(e.ObservedAt):
 		return fmt.Sprintf("event %d of %q: after %s, observed at %s", e.Seq, e.User.ID,
 			e.After.Format(time.RFC3339Nano), e.ObservedAt.Format(time.RFC3339Nano))
+	case !e.ConfirmedAt.IsZero() && (leaves || e.ConfirmedAt.Before(e.ObservedAt)):
+		return fmt.Sprintf("event %d of %q: %s, observed at %s, confirmed at %s", e.Seq, e.User.ID, e.Kind,
+			e.ObservedAt.Format(time.RFC3339Nano), e.ConfirmedAt.Format(time.RFC3339Nano))
 	}
 	return ""
 }

@@ -68,6 +68,7 @@ func (it *inspection) readDatabase(ctx context.Context) error {
 	}{
 		{"counters", it.readApp}, {"accepted gaps", it.readGaps}, {"erasures", it.readErasures}, {"cursor", it.readCursor},
 		{"bounds", it.bounds}, {"snapshots", it.readSnapshots}, {"ledger", it.readLedger}, {"state", it.readState},
+		{"held changes", it.readHeld},
 	} {
 		if err := part.read(ctx); err != nil {
 			return fmt.Errorf("read the %s: %w", part.of, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-const eventColumns = `seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at, prev_seq, sweep, log, encoding, recorded_at`
+const eventColumns = `seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at, confirmed_at, prev_seq, sweep, log, encoding, recorded_at`
 
 // row is one row of the ledger; bad says why it is no event.
 type row struct {
@@ -91,6 +91,9 @@ func (it *inspection) event(e *row, recorded time.Time) {
 	}
 	if late := it.kept.sweep.count(e.Sweep); late {
 		r.add(Ledger, key, "event %d is of sweep %d, an earlier event of sweep %d", e.Seq, e.Sweep, it.kept.sweep.sweep)
+	}
+	if e.Kind == presence.KindStale {
+		it.kept.sweep.stale++
 	}
 	sum, err := b.sumEvent(&e.Event)
 	if err = errors.Join(e.bad, err); err != nil {
@@ -188,13 +191,16 @@ func later(a, b time.Time) time.Time {
 func (it *inspection) scan(from pgx.CollectableRow) (row, error) {
 	e := row{Event: presence.Event{AppID: it.App}}
 	var kind, was, to, detail string
-	var after *time.Time
-	if err := from.Scan(&e.Seq, &e.User.No, &e.User.ID, &kind, &was, &to, &detail, &after, &e.ObservedAt, &e.PrevSeq, &e.Sweep,
-		&e.Log, &e.Encoding, &e.RecordedAt); err != nil {
+	var after, confirmed *time.Time
+	if err := from.Scan(&e.Seq, &e.User.No, &e.User.ID, &kind, &was, &to, &detail, &after, &e.ObservedAt, &confirmed, &e.PrevSeq,
+		&e.Sweep, &e.Log, &e.Encoding, &e.RecordedAt); err != nil {
 		return e, err
 	}
 	if after != nil {
 		e.After = *after
+	}
+	if confirmed != nil {
+		e.ConfirmedAt = *confirmed
 	}
 	var kindErr, fromErr, toErr, detailErr error
 	e.Kind, kindErr = presence.ParseKind(kind)

@@ -20,7 +20,7 @@ type standing struct {
 	no                   int64
 	since                *time.Time
 	lastSeq              int64
-	watched              bool
+	watched, stale       bool
 }
 
 // readState holds the state against the fold of the ledger. It says how everybody
@@ -31,7 +31,7 @@ func (it *inspection) readState(ctx context.Context) error {
 		return nil
 	}
 	rows, err := it.kept.tx.Query(ctx, `
-		select user_no, user_id, status, detail, since, last_seq, watched
+		select user_no, user_id, status, detail, since, last_seq, watched, stale
 		  from user_states
 		 where app_id = $1`, int64(it.App))
 	if err != nil {
@@ -39,7 +39,7 @@ func (it *inspection) readState(ctx context.Context) error {
 	}
 	numbers := roaring.New()
 	var s standing
-	_, err = pgx.ForEachRow(rows, []any{&s.no, &s.user, &s.status, &s.detail, &s.since, &s.lastSeq, &s.watched}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&s.no, &s.user, &s.status, &s.detail, &s.since, &s.lastSeq, &s.watched, &s.stale}, func() error {
 		numbers.Add(uint32(s.no))
 		if wrong := it.judge(&s); wrong != "" {
 			it.report.add(State, s.user, "the state of %q %s", s.user, wrong)
@@ -75,6 +75,8 @@ func (it *inspection) judge(s *standing) (wrong string) {
 		wrong = fmt.Sprintf("has the number %d, which was a user's who was erased", s.no)
 	case !s.watched && s.status != presence.Unknown.String():
 		wrong = fmt.Sprintf("is %s, and the user does not count as watched", s.status)
+	case s.stale && (s.status != presence.Unknown.String() || !s.watched || s.lastSeq == 0):
+		wrong = fmt.Sprintf("is stale, and %s by event %d, watched: %v", s.status, s.lastSeq, s.watched)
 	}
 	return wrong
 }
@@ -88,6 +90,8 @@ func (it *inspection) led(s *standing, l *link) string {
 		return ""
 	case s.status != l.to.String() || s.lastSeq != l.seq:
 		return fmt.Sprintf("is %s by event %d, the events say %s by event %d", s.status, s.lastSeq, l.to, l.seq)
+	case s.stale != l.stale:
+		return fmt.Sprintf("is stale: %v; event %d says: %v", s.stale, l.seq, l.stale)
 	case s.since == nil:
 		return fmt.Sprintf("does not say since when it is so, event %d does", l.seq)
 	case l.since != 0 && s.since.UnixMicro() != l.since && s.since.UnixMicro() != l.observed:

@@ -60,6 +60,7 @@ func (l *Lease) Adopt(ctx context.Context) (*Adoption, error) {
 		    detail      text not null,
 		    after       timestamptz,
 		    observed_at timestamptz not null,
+		    confirmed_at timestamptz,
 		    prev_seq    bigint not null,
 		    sweep       bigint not null,
 		    log         text not null,
@@ -83,12 +84,12 @@ func (a *Adoption) Close() {
 func (a *Adoption) Stage(ctx context.Context, events []presence.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	columns := []string{"seq", "user_id", "kind", "from_status", "to_status", "detail", "after", "observed_at", "prev_seq", "sweep",
-		"log", "encoding"}
+	columns := []string{"seq", "user_id", "kind", "from_status", "to_status", "detail", "after", "observed_at", "confirmed_at", "prev_seq",
+		"sweep", "log", "encoding"}
 	_, err := a.tx.CopyFrom(ctx, pgx.Identifier{"adopted_events"}, columns, pgx.CopyFromSlice(len(events), func(i int) ([]any, error) {
 		e := &events[i]
 		return []any{e.Seq, e.User.ID, e.Kind.String(), e.From.String(), e.To.String(), e.Detail.String(), orNull(&e.After), e.ObservedAt,
-			e.PrevSeq, e.Sweep, e.Log, int16(e.Encoding)}, nil
+			orNull(&e.ConfirmedAt), e.PrevSeq, e.Sweep, e.Log, int16(e.Encoding)}, nil
 	}))
 	if err != nil {
 		return fmt.Errorf("stage %d events of app %d: %w", len(events), a.lease.ledger.app, err)
@@ -98,7 +99,8 @@ func (a *Adoption) Stage(ctx context.Context, events []presence.Event) error {
 
 // Finish drops the ledger's rows behind the event fork, puts those staged events
 // in their place that are behind it, notes which numbers stay without a row, brings
-// every user concerned to the fold of that, drops snapshots of what is no longer told, and draws a new log. told is
+// every user concerned to the fold of that, drops the changes that waited to be
+// confirmed and snapshots of what is no longer told, and draws a new log. told is
 // the end of the stream; its Seq becomes the ledger's newest. All of it happens,
 // or nothing; [ErrFenced] as in [Lease.Commit], an error of the commit leaves open
 // which.
@@ -132,7 +134,7 @@ type finish struct {
 }
 
 func (f *finish) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{f.fence, f.enroll, f.drop, f.insert, f.gaps, f.fold, f.unfold, f.rest, f.snapshots, f.app} {
+	for _, step := range []func(context.Context) error{f.fence, f.enroll, f.drop, f.insert, f.gaps, f.fold, f.unfold, f.rest, f.snapshots, f.held, f.app} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -210,9 +212,9 @@ func (f *finish) drop(ctx context.Context) (err error) {
 func (f *finish) insert(ctx context.Context) (err error) {
 	f.done.Imported, err = f.count(ctx, `
 		insert into transitions (app_id, seq, user_no, user_id, kind, from_status, to_status, detail, after, observed_at,
-		                         prev_seq, sweep, log, encoding, recorded_at)
+		                         confirmed_at, prev_seq, sweep, log, encoding, recorded_at)
 		select $1, e.seq, coalesce(u.user_no, 0), e.user_id, e.kind, e.from_status, e.to_status, e.detail, e.after, e.observed_at,
-		       e.prev_seq, e.sweep, e.log, e.encoding, $2
+		       e.confirmed_at, e.prev_seq, e.sweep, e.log, e.encoding, $2
 		  from adopted_events e
 		  left join user_states u on u.app_id = $1 and u.user_id = e.user_id and e.kind <> 'erased'
 		 order by e.seq`, f.at)

@@ -48,15 +48,15 @@ func (l *Ledger) SaveBucket(ctx context.Context, n presence.BucketNote) error {
 	return nil
 }
 
-// Keyed counts who has a key in a bucket that lacks nothing: who is online or
-// offline, and who was removed at a moment or later; zero for whenever.
+// Keyed counts who has a key in a bucket that lacks nothing: who is online,
+// offline or stale, and who was removed at a moment or later; zero for whenever.
 func (l *Ledger) Keyed(ctx context.Context, removedSince time.Time) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	err = l.pool.QueryRow(ctx, `
 		select count(*)
 		  from user_states
-		 where app_id = $1 and last_seq > 0 and (status <> 'unknown' or since >= coalesce($2, '-infinity'::timestamptz))`,
+		 where app_id = $1 and last_seq > 0 and (status <> 'unknown' or stale or since >= coalesce($2, '-infinity'::timestamptz))`,
 		int64(l.app), orNull(&removedSince)).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count the users of app %d who have a key: %w", l.app, err)
@@ -65,7 +65,8 @@ func (l *Ledger) Keyed(ctx context.Context, removedSince time.Time) (n int64, er
 }
 
 // EachKnown yields the id of everybody who is online or offline and whose last
-// event is not behind a number. The first error of yield ends it.
+// event is not behind a number. Who is stale is not among them: there is nothing to
+// tell of them again. The first error of yield ends it.
 func (l *Ledger) EachKnown(ctx context.Context, upTo int64, yield func(id string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()

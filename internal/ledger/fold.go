@@ -14,19 +14,21 @@ const longestRequest = time.Minute
 // since the answer before left no later.
 //
 // Who is not unknown counts as watched, so that the next sweep, which compares
-// with the watchlist, goes on with the user or tells that it was removed. Who is
-// unknown does not, and gets a baseline if the watchlist has it.
+// with the watchlist, goes on with the user or tells that it was removed; so does
+// who has gone stale. Who is unknown otherwise does not, and gets a baseline if the
+// watchlist has it.
 func (f *finish) fold(ctx context.Context) (err error) {
 	f.done.States, err = f.count(ctx, `
 		update user_states u
 		   set status = e.to_status,
 		       detail = e.detail,
+		       stale = e.kind = 'stale',
 		       since = e.observed_at,
-		       observed_at = e.observed_at,
+		       observed_at = coalesce(e.confirmed_at, e.observed_at),
 		       asked_at = coalesce(e.after, e.observed_at - $2::interval),
 		       last_seq = e.seq,
-		       watched = e.to_status <> 'unknown'
-		  from (select distinct on (user_id) user_id, seq, to_status, detail, after, observed_at
+		       watched = e.to_status <> 'unknown' or e.kind = 'stale'
+		  from (select distinct on (user_id) user_id, seq, kind, to_status, detail, after, observed_at, confirmed_at
 		          from adopted_events
 		         order by user_id, seq desc) e
 		 where u.app_id = $1 and u.user_id = e.user_id`, longestRequest)
@@ -42,11 +44,12 @@ func (f *finish) unfold(ctx context.Context) error {
 		update user_states u
 		   set status = coalesce(t.to_status, d.from_status),
 		       detail = coalesce(t.detail, ''),
+		       stale = coalesce(t.kind = 'stale', false),
 		       since = t.observed_at,
-		       observed_at = t.observed_at,
+		       observed_at = coalesce(t.confirmed_at, t.observed_at),
 		       asked_at = coalesce(d.after, t.observed_at),
 		       last_seq = d.prev_seq,
-		       watched = coalesce(t.to_status, d.from_status) <> 'unknown'
+		       watched = coalesce(t.kind = 'stale' or t.to_status <> 'unknown', d.from_status <> 'unknown')
 		  from (select distinct on (user_no) user_no, from_status, prev_seq, after
 		          from adopted_dropped
 		         order by user_no, seq) d
@@ -64,13 +67,14 @@ func (f *finish) rest(ctx context.Context) error {
 		update user_states u
 		   set status = coalesce(t.to_status, 'unknown'),
 		       detail = coalesce(t.detail, ''),
+		       stale = coalesce(t.kind = 'stale', false),
 		       since = t.observed_at,
-		       observed_at = t.observed_at,
+		       observed_at = coalesce(t.confirmed_at, t.observed_at),
 		       asked_at = coalesce(t.after, t.observed_at - $3::interval),
 		       last_seq = coalesce(t.seq, 0),
-		       watched = coalesce(t.to_status, 'unknown') <> 'unknown'
+		       watched = coalesce(t.kind = 'stale' or t.to_status <> 'unknown', false)
 		  from user_states v
-		  left join lateral (select seq, to_status, detail, after, observed_at
+		  left join lateral (select seq, kind, to_status, detail, after, observed_at, confirmed_at
 		                       from transitions
 		                      where app_id = $1 and user_no = v.user_no and seq <= $2
 		                      order by seq desc
@@ -90,6 +94,31 @@ func (f *finish) snapshots(ctx context.Context) (err error) {
 	f.done.Snapshots, err = f.count(ctx, `
 		delete from snapshots
 		 where app_id = $1 and (seq > $2 or finished >= (select min(observed_at) from adopted_events))`, f.fork)
+	return err
+}
+
+// held drops the changes that waited: whether they were told, or dropped, after the
+// database was saved is not known. The sweeps since the last answer that said what
+// is told saw the user say something else, which nothing notes any more: their
+// snapshots go, as do those that saw what a dropped row had told of later.
+func (f *finish) held(ctx context.Context) error {
+	n, err := f.count(ctx, `
+		with doubted as (
+		    select user_no, after
+		      from held_changes
+		     where app_id = $1
+		     union all
+		    select user_no, after
+		      from (select distinct on (user_no) user_no, from_status, after from adopted_dropped order by user_no, seq) d
+		     where from_status <> 'unknown' and after is not null
+		)
+		delete from snapshots s
+		 where s.app_id = $1
+		   and exists (select from doubted d where d.after < s.started and not s.missed @> d.user_no)`)
+	f.done.Snapshots += n
+	if err == nil {
+		_, err = f.count(ctx, `delete from held_changes where app_id = $1`)
+	}
 	return err
 }
 

@@ -69,6 +69,8 @@ type forget struct {
 	tx    pgx.Tx
 	app   int64
 	done  Forgotten
+
+	numbers []int32 // the user's
 }
 
 func (f *forget) run(ctx context.Context) error {
@@ -134,6 +136,7 @@ func (f *forget) note(ctx context.Context) error {
 		return err
 	}
 	for no, seqs := range seqs {
+		f.numbers = append(f.numbers, no)
 		_, err := f.tx.Exec(ctx, `
 			insert into erasures as e (app_id, user_no, events, untold)
 			values ($1, $2, $3, $4)
@@ -156,9 +159,9 @@ func (f *forget) ledger(ctx context.Context) error {
 	tag, err := f.tx.Exec(ctx, `
 		update transitions t
 		   set user_no = 0, user_id = '', kind = 'erased', from_status = 'unknown', to_status = 'unknown', detail = '',
-		       after = null, observed_at = t.recorded_at, prev_seq = 0
+		       after = null, observed_at = t.recorded_at, confirmed_at = null, prev_seq = 0, encoding = $5
 		  from unnest($3::bigint[], $4::timestamptz[]) as r (seq, recorded_at)
-		 where t.app_id = $1 and t.user_id = $2 and t.seq = r.seq and t.recorded_at = r.recorded_at`, f.app, f.user, seqs, times)
+		 where t.app_id = $1 and t.user_id = $2 and t.seq = r.seq and t.recorded_at = r.recorded_at`, f.app, f.user, seqs, times, int16(presence.EncodingV1))
 	f.done.Rows = tag.RowsAffected()
 	return err
 }
@@ -191,6 +194,9 @@ func (f *forget) fullStop(ctx context.Context) error {
 
 // state takes the user out of everything that is not numbered.
 func (f *forget) state(ctx context.Context) error {
+	if _, err := f.tx.Exec(ctx, `delete from held_changes where app_id = $1 and user_no = any($2)`, f.app, f.numbers); err != nil {
+		return err
+	}
 	for _, step := range []struct {
 		n   *int64
 		sql string

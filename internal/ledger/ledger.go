@@ -6,6 +6,7 @@
 //
 //	apps           the lease, its epoch, and the counters seq, sweep and user_no
 //	user_states    one row a user: the result of its events
+//	held_changes   one row a change that waits to be confirmed
 //	transitions    the ledger, partitioned by day of recorded_at
 //	snapshots      one row a complete sweep
 //	relay_cursors  how far the ledger has been told

@@ -26,7 +26,7 @@ func (r *Removals) Add(events []presence.Event) {
 	}
 	for i := range events {
 		if e := &events[i]; e.Seq > r.newest[e.User.ID].seq {
-			r.newest[e.User.ID] = newest{e.Seq, e.To != presence.Unknown}
+			r.newest[e.User.ID] = newest{e.Seq, e.To != presence.Unknown || e.Kind == presence.KindStale}
 		}
 	}
 }
@@ -38,7 +38,7 @@ const removalsSQL = `
 with told as (
     select user_id, watched from unnest($3::text[], $4::boolean[]) t (user_id, watched)
 ), dropped as (
-    select f.user_no, coalesce(t.to_status, f.from_status) as status
+    select f.user_no, coalesce(t.kind = 'stale' or t.to_status <> 'unknown', f.from_status <> 'unknown') as watched
       from (select distinct on (user_no) user_no, from_status, prev_seq
               from transitions
              where app_id = $1 and seq > $2
@@ -53,7 +53,7 @@ with told as (
       from user_states u
       left join dropped d on d.user_no = u.user_no
      where u.app_id = $1
-       and coalesce(d.status, u.status) <> 'unknown'
+       and coalesce(d.watched, u.status <> 'unknown' or u.stale)
        and not exists (select from told t where t.user_id = u.user_id)
 )
 select count(*), count(*) filter (where w.user_id is null)
@@ -61,7 +61,7 @@ select count(*), count(*) filter (where w.user_id is null)
   left join watched_users w on w.app_id = $1 and w.user_id = s.user_id`
 
 // Removals says of how many users the adoption at that fork would make the ledger
-// say that they are online or offline, and how many of them are not on the
+// say that they are online, offline or stale, and how many of them are not on the
 // watchlist now: a sweep tells these as removed. It writes nothing.
 func (l *Ledger) Removals(ctx context.Context, fork int64, told *Removals) (watched, unlisted int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)

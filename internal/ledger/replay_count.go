@@ -43,7 +43,7 @@ func (p *Past) countDay(ctx context.Context, at time.Time, first, last int64, c 
 		 where app_id = $1 and seq between $2 and $3 and recorded_at >= $4 and recorded_at < $5
 		   and (kind = 'erased' or ($6::int[] is null or user_no = any($6)) and ($7::text[] is null or kind = any($7)))
 		 group by kind
-		 order by array_position(array['online', 'offline', 'baseline', 'removed', 'erased'], kind), kind`,
+		 order by array_position(array['online', 'offline', 'baseline', 'removed', 'stale', 'erased'], kind), kind`,
 		int64(p.ledger.app), first, last, at, at.AddDate(0, 0, 1), c.Users, c.words())
 	if err != nil {
 		return nil, err

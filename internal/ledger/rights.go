@@ -12,6 +12,7 @@ select current_user, coalesce(string_agg(missing, ', '), '')
   from (select r.privilege || ' on ' || r.name
           from (values ('transitions', 'select'), ('transitions', 'insert'), ('transitions', 'delete'),
                        ('user_states', 'select'), ('user_states', 'insert'), ('user_states', 'update'),
+                       ('held_changes', 'select'), ('held_changes', 'delete'),
                        ('snapshots', 'select'), ('snapshots', 'delete'),
                        ('apps', 'select'), ('apps', 'insert'), ('apps', 'update'),
                        ('gaps', 'select'), ('gaps', 'insert'), ('gaps', 'update'), ('gaps', 'delete'),
@@ -37,6 +38,7 @@ select current_user, coalesce(string_agg(missing, ', '), '')
   from (select r.privilege || ' on ' || r.name
           from (values ('transitions', 'select'), ('transitions', 'insert'), ('transitions', 'update'),
                        ('user_states', 'select'), ('user_states', 'delete'),
+                       ('held_changes', 'select'), ('held_changes', 'delete'),
                        ('watched_users', 'select'), ('watched_users', 'delete'),
                        ('erasures', 'select'), ('erasures', 'insert'), ('erasures', 'update'),
                        ('replays', 'select'), ('replays', 'update'),
