@@ -27,29 +27,29 @@ const (
 type breaker struct {
 	// told hears why it has opened, or nil when it has closed. It is called with mu
 	// held, so that it hears both in their order.
-	told func(why *Outage)
+	told func(why *OutageError)
 	// jitter is a random number from 0 to 1.
 	jitter func() float64
 
-	mu      sync.Mutex // guards all below
-	outage  *Outage    // nil while closed
-	row     int        // failures since the last reply
-	first   time.Time  // when the first of them left
-	replied time.Time  // when the newest request left that got a reply
+	mu      sync.Mutex   // guards all below
+	outage  *OutageError // nil while closed
+	row     int          // failures since the last reply
+	first   time.Time    // when the first of them left
+	replied time.Time    // when the newest request left that got a reply
 	pause   time.Duration
 	next    time.Time // when a probe may go
 	probing bool
 	changed chan struct{} // closed and made anew when it closes, or a probe has ended
 }
 
-func newBreaker(told func(*Outage)) *breaker {
+func newBreaker(told func(*OutageError)) *breaker {
 	return &breaker{told: told, jitter: rand.Float64, changed: make(chan struct{})}
 }
 
 // entry is what a request finds at the breaker.
 type entry struct {
-	outage *Outage // nil: go
-	probe  bool    // go all the same, and call leave behind it
+	outage *OutageError // nil: go
+	probe  bool         // go all the same, and call leave behind it
 	wait   time.Duration
 	change <-chan struct{} // to be waited for, or for wait, if that is not 0
 }
@@ -110,7 +110,7 @@ func (b *breaker) bad(sent, now time.Time, probe, sure bool, why error) {
 	switch {
 	case b.outage != nil && probe:
 		b.pause = min(2*b.pause, mostPause)
-		b.outage = &Outage{Since: b.outage.Since, Err: why}
+		b.outage = &OutageError{Since: b.outage.Since, Err: why}
 	case b.outage != nil, sent.Before(b.replied):
 		return
 	default:
@@ -120,14 +120,14 @@ func (b *breaker) bad(sent, now time.Time, probe, sure bool, why error) {
 		if b.row < opensAfter && !sure {
 			return
 		}
-		b.outage, b.pause = &Outage{Since: b.first, Err: why}, firstPause
+		b.outage, b.pause = &OutageError{Since: b.first, Err: why}, firstPause
 		b.told(b.outage)
 	}
 	b.next = now.Add(time.Duration((0.8 + 0.4*b.jitter()) * float64(b.pause)))
 }
 
 // down returns why it is open, nil while it is closed.
-func (b *breaker) down() *Outage {
+func (b *breaker) down() *OutageError {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.outage

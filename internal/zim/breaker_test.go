@@ -59,7 +59,7 @@ func TestBreaker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told []bool
-			b := newBreaker(func(o *Outage) { told = append(told, o != nil) })
+			b := newBreaker(func(o *OutageError) { told = append(told, o != nil) })
 			b.jitter = func() float64 { return 0.5 }
 			start, was := time.Now(), false
 			for i, s := range steps {
@@ -104,7 +104,7 @@ func TestBreaker(t *testing.T) {
 
 // Since when: the first of the row that failed.
 func TestOutageKnowsItsBeginning(t *testing.T) {
-	b := newBreaker(func(*Outage) {})
+	b := newBreaker(func(*OutageError) {})
 	start := time.Now()
 	b.good(start)
 	for i := range opensAfter {
@@ -119,7 +119,7 @@ func TestOutageKnowsItsBeginning(t *testing.T) {
 // Where half of all fails, at random, nothing is held up: 20 in a row are one in a
 // million. Here every one of 19 fails, which is as near as can be.
 func TestBrownOutIsNoOutage(t *testing.T) {
-	b := newBreaker(func(o *Outage) { t.Errorf("told %v", o) })
+	b := newBreaker(func(o *OutageError) { t.Errorf("told %v", o) })
 	start := time.Now()
 	for i := range 10_000 {
 		at := start.Add(time.Duration(i) * time.Millisecond)

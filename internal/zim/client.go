@@ -79,7 +79,7 @@ type Config struct {
 	// from many goroutines.
 	Attempted func(Attempt)
 	// Outage, when not nil, is told that ZIM does not answer any more, with an
-	// [*Outage], and nil when it does again. It must not wait, nor call the client.
+	// [*OutageError], and nil when it does again. It must not wait, nor call the client.
 	Outage func(error)
 	Log    zerolog.Logger
 }

@@ -12,8 +12,8 @@ import (
 // has not been asked.
 const outlast = 30 * time.Second
 
-// Outage says that ZIM does not answer: requests are held up but for one at a time.
-type Outage struct {
+// OutageError says that ZIM does not answer: requests are held up but for one at a time.
+type OutageError struct {
 	// Since is when the first request left that brought nothing, with no reply to
 	// another one after it.
 	Since time.Time
@@ -21,14 +21,14 @@ type Outage struct {
 	Err error
 }
 
-func (o *Outage) Error() string {
+func (o *OutageError) Error() string {
 	return fmt.Sprintf("ZIM does not answer since %s: %v", o.Since.UTC().Format(time.RFC3339), o.Err)
 }
 
-func (o *Outage) Unwrap() error { return o.Err }
+func (o *OutageError) Unwrap() error { return o.Err }
 
 // held is the failure of those who are not asked because of it.
-func (o *Outage) held() *Error { return &Error{Class: Weather, Err: o, held: true} }
+func (o *OutageError) held() *Error { return &Error{Class: Weather, Err: o, held: true} }
 
 // errReopened is what those get who have lost the right to go while they waited.
 var errReopened = errors.New("ZIM does not answer any more")
@@ -116,8 +116,16 @@ func (a *asking) judge(ctx context.Context, sent time.Time, probe bool, err erro
 	}
 }
 
+// Outage returns an [*OutageError] while ZIM does not answer, nil while it does.
+func (c *Client) Outage() error {
+	if o := c.breaker.down(); o != nil {
+		return o
+	}
+	return nil
+}
+
 // tellOutage says aloud that ZIM has stopped to answer, or answers again.
-func (c *Client) tellOutage(o *Outage) {
+func (c *Client) tellOutage(o *OutageError) {
 	if o != nil {
 		c.cfg.Log.Warn().Err(o).Int("failures", opensAfter).Msg("ZIM does not answer; one request at a time goes until it does")
 	} else {

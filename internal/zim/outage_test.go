@@ -135,7 +135,7 @@ func TestOutage(t *testing.T) {
 				}
 				t.Logf("%d requests, %d connects, %s", b.requests.Load(), b.dials.Load(), took)
 				r.checkOutages(told, c.opens, c.observed > 0)
-				var o *Outage
+				var o *OutageError
 				if c.observed == 0 && !errors.As(out.asked.Failure, &o) {
 					t.Errorf("the failure is %v, want an outage", out.asked.Failure)
 				}
@@ -152,7 +152,7 @@ func (r *rig) checkOutages(told []error, opens int, over bool) {
 		closes--
 	}
 	for i, err := range told {
-		var o *Outage
+		var o *OutageError
 		if errors.As(err, &o) != (i%2 == 0) {
 			r.t.Errorf("told %v", told)
 		}
