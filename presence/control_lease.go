@@ -18,7 +18,7 @@ const (
 // somebody held the lease for another work than polling.
 type LeaseTold struct {
 	Mark
-	// Owner names the process, for people.
+	// Owner names the process, for people; not empty.
 	Owner string
 	// Released: the holder has stopped polling and is about to give the lease back;
 	// else it has just taken it.
@@ -57,8 +57,8 @@ func (l *LeaseTold) check() error {
 	if err := l.Mark.check(); err != nil {
 		return err
 	}
-	if !told(l.At) {
-		return errors.New("no time that can be told")
+	if !told(l.At) || l.Owner == "" {
+		return errors.New("nobody, or no time that can be told")
 	}
 	return nil
 }

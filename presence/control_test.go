@@ -115,7 +115,7 @@ func TestControlRoundTrip(t *testing.T) {
 				SampleAsked: asked.Draw(t, "sample"), SampleAnswered: 9, SampleOffline: 8,
 				CanariesAsked: asked.Draw(t, "canaries"), CanariesAnswered: 4, CanariesOffline: 3,
 			},
-			&presence.LeaseTold{Mark: mark, Owner: rapid.String().Draw(t, "owner"), Released: rapid.Bool().Draw(t, "released"), At: at},
+			&presence.LeaseTold{Mark: mark, Owner: rapid.StringN(1, 40, -1).Draw(t, "owner"), Released: rapid.Bool().Draw(t, "released"), At: at},
 		} {
 			data, err := m.Data()
 			if err != nil {
@@ -151,6 +151,7 @@ func TestControlRefused(t *testing.T) {
 		{"incident", `"sample_answered":48`, `"sample_answered":51`}, {"incident", `"canaries_answered":39`, `"canaries_answered":41`}, {"incident", `"flips":900`, `"flips":-900`},
 		{"incident", `"ended_at":"2026`, `"ended_at":"2025`}, {"incident", `"began_at"`, `"begun_at"`}, {"incident", `-12-345`, `-12-345-1`},
 		{"lease", `"taken"`, `"lost"`}, {"lease", `"epoch":12`, `"epoch":13`}, {"lease", `"at":`, `"on":`}, {"lease", "lease.v1", "erased.v1"},
+		{"lease", `"owner":"host\"1:77:a0b1c2"`, `"owner":""`},
 	} {
 		text := strings.Replace(all[c.sort].text, c.old, c.other, 1)
 		if text == all[c.sort].text {
@@ -172,8 +173,9 @@ func TestControlRefused(t *testing.T) {
 func TestControlUntellable(t *testing.T) {
 	mark := presence.Mark{AppID: 1, Log: "7f3a90c2", Epoch: 1, N: 1}
 	for name, m := range map[string]presence.Control{
-		"no mark":            &presence.LeaseTold{Mark: presence.Mark{AppID: 1, Log: "x", Epoch: 1, N: 1}, At: sweptAt},
-		"no time":            &presence.LeaseTold{Mark: mark},
+		"no mark":            &presence.LeaseTold{Mark: presence.Mark{AppID: 1, Log: "x", Epoch: 1, N: 1}, Owner: "me", At: sweptAt},
+		"no time":            &presence.LeaseTold{Mark: mark, Owner: "me"},
+		"nobody":             &presence.LeaseTold{Mark: mark, At: sweptAt},
 		"ends before it":     &presence.SweepTold{Mark: mark, Sweep: 1, StartedAt: sweptAt, FinishedAt: sweptAt.Add(-1)},
 		"somebody not asked": &presence.SweepTold{Mark: mark, Sweep: 1, StartedAt: sweptAt, FinishedAt: sweptAt, Complete: true, Watched: 2, Seen: 1},
 		"no outcome":         &presence.IncidentTold{Mark: mark, Incident: 1, BeganAt: sweptAt, EndedAt: sweptAt},

@@ -57,6 +57,7 @@ func samples(t *testing.T) map[string]message {
 		event(presence.KindBaseline, presence.Unknown, presence.Offline, presence.NoSession),
 		event(presence.KindRemoved, presence.Online, presence.Unknown, presence.NoDetail),
 		event(presence.KindErased, presence.Unknown, presence.Unknown, presence.NoDetail),
+		event(presence.KindStale, presence.Online, presence.Unknown, presence.NoDetail),
 	}
 	events[4].User, events[4].PrevSeq = presence.User{}, 0
 	all := map[string]message{}
@@ -76,16 +77,46 @@ func samples(t *testing.T) map[string]message {
 		kept.headers["Nats-Stream-Source"] = "PRESENCE_4000000001 41 presence.v1.*.*.* $KV.presence_4000000001.{{wildcard(3)}}"
 		all["last "+e.Kind.String()] = kept
 	}
-	retell(t, all, events[0], at)
-	erased := presence.Erased{AppID: worldApp, Seqs: presence.SeqSetOf(7, 41, 42), ErasedAt: at}
-	data, err := erased.Data()
-	if err != nil {
+	confirmed := events[1]
+	confirmed.ConfirmedAt, confirmed.Encoding = at.Add(30*time.Second), presence.EncodingV2
+	if data, err := confirmed.Data(); err != nil {
 		t.Fatal(err)
+	} else {
+		m := all["offline"]
+		m.data = data
+		all["confirmed"] = m
 	}
-	all["erased events"] = message{"PRESENCE_CONTROL_4000000001", erased.Subject(), map[string]any{
-		presence.HeaderID: erased.ID(), presence.HeaderType: presence.ContentType,
-	}, data}
+	control(t, all, at)
+	retell(t, all, events[0], at)
 	return all
+}
+
+// control adds what is told of the stream itself.
+func control(t *testing.T, all map[string]message, at time.Time) {
+	t.Helper()
+	mark := presence.Mark{AppID: worldApp, Log: "7f3a90c2", Epoch: 12, N: 345}
+	for name, c := range map[string]presence.Control{
+		"erased events": &presence.Erased{AppID: worldApp, Seqs: presence.SeqSetOf(7, 41, 42), ErasedAt: at},
+		"sweep started": &presence.SweepTold{Mark: mark, Sweep: 881, StartedAt: at, Watched: 500},
+		"sweep finished": &presence.SweepTold{
+			Mark: mark, Sweep: 881, StartedAt: at, Watched: 500, FinishedAt: at.Add(time.Second), Complete: true, Seen: 490, Missed: 10,
+			Held: 3, RemovalsHeld: 2, Transitions: 17, Requests: 9, BudgetUsed: 0.5, Seq: 41,
+		},
+		"incident": &presence.IncidentTold{
+			Mark: mark, Incident: 1, BeganAt: at, EndedAt: at.Add(time.Minute), Outcome: presence.OutcomeReleased, Flips: 300, Share: 0.75,
+			Decided: 310, Rounds: 2, SampleAsked: 50, SampleAnswered: 48, SampleOffline: 47, CanariesAsked: 40, CanariesAnswered: 39, CanariesOffline: 2,
+		},
+		"lease taken":    &presence.LeaseTold{Mark: mark, Owner: "host:77:a0b1c2", At: at},
+		"lease released": &presence.LeaseTold{Mark: mark, Owner: "host:77:a0b1c2", Released: true, At: at},
+	} {
+		data, err := c.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = message{"PRESENCE_CONTROL_4000000001", c.Subject(), map[string]any{
+			presence.HeaderID: c.ID(), presence.HeaderType: presence.ContentType,
+		}, data}
+	}
 }
 
 // retell adds what a replay tells.
@@ -163,7 +194,7 @@ func TestContractLetsGrow(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range []message{stale(t), stale(t).with(t, "#/data/user_id", "").with(t, "#/subject", gone{}), stale(t).with(t, "#/data/after", nil)} {
+	for _, m := range []message{unheard(t), unheard(t).with(t, "#/data/user_id", "").with(t, "#/subject", gone{}), unheard(t).with(t, "#/data/after", nil)} {
 		if err := b.judge(m); err != nil {
 			t.Errorf("a kind that is not known: %s: %v", m.data, err)
 		}
@@ -171,6 +202,10 @@ func TestContractLetsGrow(t *testing.T) {
 	all := samples(t)
 	for _, m := range []message{
 		all["baseline"].with(t, "#/data/to", "online").with(t, "#/data/detail", ""), all["removed"].with(t, "#/data/from", "offline"),
+		all["removed"].with(t, "#/data/from", "unknown"), all["stale"].with(t, "#/data/from", "offline"), all["confirmed"].with(t, "#/data/confirmed_at", gone{}),
+		all["baseline"].with(t, "#/data/confirmed_at", "2026-11-22T18:43:36.120114Z"), all["sweep started"].with(t, "#/data/phase", "paused"),
+		all["sweep finished"].with(t, "#/data/complete", false), all["sweep finished"].with(t, "#/data/seq", 0), all["sweep finished"].with(t, "#/data/budget_used", 1),
+		all["incident"].with(t, "#/data/outcome", "discarded"), all["incident"].with(t, "#/data/share", 0),
 		all["net baseline"].with(t, "#/data/to", "offline"), all["net removed"].with(t, "#/data/from", "online"), all["net"].with(t, "#/data/after", nil),
 	} {
 		if err := b.judge(m); err != nil {
@@ -179,11 +214,11 @@ func TestContractLetsGrow(t *testing.T) {
 	}
 }
 
-// stale is an event of a kind that is not known yet.
-func stale(t *testing.T) message {
+// unheard is an event of a kind that is not known yet.
+func unheard(t *testing.T) message {
 	t.Helper()
-	m := samples(t)["online"].with(t, "#/data/kind", "stale").with(t, "#/data/from", "online")
-	m.subject = strings.Replace(m.subject, ".online.", ".stale.", 1)
+	m := samples(t)["online"].with(t, "#/data/kind", "moved").with(t, "#/data/from", "online")
+	m.subject = strings.Replace(m.subject, ".online.", ".moved.", 1)
 	return m
 }
 
@@ -211,9 +246,8 @@ func TestContractWantsEveryField(t *testing.T) {
 		for _, at := range places(t, m) {
 			wrong := []any{gone{}, map[string]any{}, []any{}, 1.5, -1, "", "no such", true}
 			for _, value := range wrong {
-				if at == "#/data/net" && value == true || at == "#/data/detail" && value == "" || at == "#/data/user_id" && value == "" && strings.HasSuffix(name, "erased") ||
-					at == "#/data/user_id" && value == "no such" && !strings.HasSuffix(name, "erased") || at == "#/subject" && value == "no such" {
-					continue // as it was, or just another user
+				if harmless(name, at, value) {
+					continue
 				}
 				refused++
 				if b.judgeAs(typeOf(t, m.data), m.with(t, at, value).data) == nil {
@@ -239,6 +273,24 @@ func TestContractWantsEveryField(t *testing.T) {
 	}
 }
 
+// harmless tells whether a value is as it was, or just another one that may be there.
+func harmless(name, at string, value any) bool {
+	erased := strings.HasSuffix(name, "erased")
+	switch at {
+	case "#/data/net", "#/data/complete":
+		return value == true
+	case "#/data/detail":
+		return value == ""
+	case "#/data/user_id":
+		return value == "" && erased || value == "no such" && !erased
+	case "#/subject", "#/data/owner":
+		return value == "no such"
+	case "#/data/confirmed_at":
+		return value == gone{}
+	}
+	return false
+}
+
 // places are all fields of a message's data, but the object itself.
 func places(t *testing.T, m message) (all []string) {
 	t.Helper()
@@ -261,7 +313,7 @@ func TestContractRefuses(t *testing.T) {
 	b := readBoth(t)
 	long := strings.Repeat("x", 65)
 	all := samples(t)
-	all["stale"] = stale(t)
+	all["unheard"] = unheard(t)
 	for _, c := range []struct{ sample, at, value string }{
 		{"online", "#/data/from", `"online"`}, {"online", "#/data/from", `"unknown"`}, {"online", "#/data/to", `"offline"`},
 		{"online", "#/data/after", `null`}, {"online", "#/data/detail", `"timeout"`}, {"online", "#/data/user_id", `""`},
@@ -269,7 +321,7 @@ func TestContractRefuses(t *testing.T) {
 		{"offline", "#/data/detail", `"asleep"`}, {"offline", "#/data/after", `null`},
 		{"baseline", "#/data/after", `"2026-11-22T18:43:36.120114Z"`}, {"baseline", "#/data/from", `"online"`}, {"baseline", "#/data/to", `"unknown"`},
 		{"baseline", "#/data/detail", `""`},
-		{"removed", "#/data/to", `"offline"`}, {"removed", "#/data/from", `"unknown"`}, {"removed", "#/data/after", `null`}, {"removed", "#/data/detail", `"timeout"`},
+		{"removed", "#/data/to", `"offline"`}, {"removed", "#/data/from", `"asleep"`}, {"removed", "#/data/after", `null`}, {"removed", "#/data/detail", `"timeout"`},
 		{"erased", "#/subject", `"alice"`}, {"erased", "#/subject", `""`}, {"erased", "#/data/user_id", `"alice"`}, {"erased", "#/data/prev_seq", `17`},
 		{"erased", "#/data/from", `"online"`}, {"erased", "#/data/to", `"offline"`}, {"erased", "#/data/after", `"2026-11-22T18:43:36.120114Z"`},
 		{"erased", "#/data/detail", `"timeout"`},
@@ -284,8 +336,21 @@ func TestContractRefuses(t *testing.T) {
 		{"online", "#/data/user_id", `"` + long + `"`}, {"online", "#/data/user_id", `"a/b"`}, {"online", "#/data/user_id", `"ü"`}, {"online", "#/subject", `"a\nb"`},
 		{"online", "#", `7`}, {"online", "#/data", `7`}, {"online", "#/data/prev_seq", `9007199254740991`}, {"online", "#/data/sweep", `9007199254740992`},
 		{"online", "#/data/to", `"unknown"`}, {"net", "#/data/from", `"asleep"`}, {"offline", "#/data/to", `"unknown"`}, {"removed", "#/data/to", `"online"`}, {"baseline", "#/data/to", `"asleep"`},
-		{"stale", "#/data/from", `"asleep"`}, {"stale", "#/data/to", `"asleep"`}, {"stale", "#/data/detail", `"timeout"`}, {"stale", "#/data/user_id", `"a/b"`},
-		{"stale", "#/data/after", `"yesterday"`}, {"stale", "#/data/after", `7`}, {"stale", "#/data/user_id", `7`},
+		{"unheard", "#/data/from", `"asleep"`}, {"unheard", "#/data/to", `"asleep"`}, {"unheard", "#/data/detail", `"timeout"`}, {"unheard", "#/data/user_id", `"a/b"`},
+		{"unheard", "#/data/after", `"yesterday"`}, {"unheard", "#/data/after", `7`}, {"unheard", "#/data/user_id", `7`},
+		{"stale", "#/data/from", `"unknown"`}, {"stale", "#/data/to", `"online"`}, {"stale", "#/data/after", `null`}, {"stale", "#/data/user_id", `""`},
+		{"stale", "#/data/detail", `"timeout"`}, {"stale", "#/data/confirmed_at", `"2026-11-22T18:43:36.120114Z"`}, {"stale", "#/subject", `""`},
+		{"removed", "#/data/confirmed_at", `"2026-11-22T18:43:36.120114Z"`}, {"erased", "#/data/confirmed_at", `"2026-11-22T18:43:36.120114Z"`},
+		{"confirmed", "#/data/confirmed_at", `null`}, {"confirmed", "#/data/confirmed_at", `"2026-11-22T18:43:36Z"`}, {"confirmed", "#/data/confirmed_at", `7`},
+		{"sweep started", "#", `7`}, {"sweep started", "#/data/seq", `41`}, {"sweep started", "#/data/complete", `true`}, {"sweep started", "#/data/phase", `"finished"`},
+		{"sweep started", "#/data/finished_at", `"2026-11-22T18:43:36.120114Z"`}, {"sweep started", "#/data/phase", `"On.going"`},
+		{"sweep finished", "#/data/phase", `"started"`}, {"sweep finished", "#/data/budget_used", `1.0001`}, {"sweep finished", "#/data/seq", `9007199254740992`},
+		{"sweep finished", "#/data/complete", `1`}, {"sweep finished", "#/data/seen", `-1`}, {"sweep finished", "#/id", `"4000000001-7f3a90c2-12"`},
+		{"sweep finished", "#/id", `"4000000001-7f3a90c2-12-0"`}, {"sweep finished", "#/time", `"2026-02-30T18:43:36.120114Z"`}, {"sweep finished", "#/data/app_id", `4294967296`},
+		{"incident", "#", `7`}, {"incident", "#/data/outcome", `"forgotten"`}, {"incident", "#/data/share", `-0.1`}, {"incident", "#/data/incident", `0`}, {"incident", "#/data/rounds", `1.5`},
+		{"incident", "#/time", `"2026-11-22T18:43:36Z"`}, {"incident", "#/data/app_id", `0`}, {"incident", "#/data/app_id", `4294967296`},
+		{"lease taken", "#", `7`}, {"lease taken", "#/data/state", `"lost"`}, {"lease taken", "#/data/epoch", `0`}, {"lease released", "#/data/owner", `""`},
+		{"lease taken", "#/data/app_id", `4294967296`}, {"lease taken", "#/id", `"4000000001-erased-12-345"`}, {"lease taken", "#/time", `"2026-02-30T18:43:36.120114Z"`},
 		{"state", "#", `7`}, {"state", "#/data/app_id", `4294967296`}, {"state", "#/data/at_seq", `9007199254740992`}, {"state", "#/data/user_id", `"` + long + `"`},
 		{"state", "#/data/user_id", `"a/b"`}, {"state", "#/time", `"2026-02-30T18:43:36.120114Z"`}, {"state", "#/time", `"2026-11-22T18:43:36Z"`},
 		{"net", "#", `7`}, {"net", "#/data/app_id", `4294967296`}, {"net", "#/data/user_id", `"` + long + `"`}, {"net", "#/data/user_id", `"a/b"`},
@@ -322,6 +387,7 @@ func TestContractRefusesElsewhere(t *testing.T) {
 		{"again", presence.HeaderID, "4000000001-7f3a90c2-41"}, {"again", presence.HeaderPosition, "0"}, {"again", presence.HeaderReplay, "a.b"},
 		{"again", "subject", "presence.replay.a.b.4000000001.online.alice"}, {"again", "stream", "PRESENCE_REPLAY_4000000001_other"},
 		{"state", presence.HeaderSeq, "41"}, {"net", presence.HeaderSeq, "41"}, {"erased events", "subject", "presence.control.v1.erased"},
+		{"sweep finished", presence.HeaderSeq, "41"}, {"lease taken", "stream", "PRESENCE_4000000001"}, {"incident", "subject", "presence.v1.4000000001.incident.x"},
 	} {
 		m := samples(t)[c.sample]
 		switch c.field {
