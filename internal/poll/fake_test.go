@@ -53,6 +53,7 @@ func (l *list) Users(ctx context.Context, yield func([]byte) error) (Listed, err
 type book struct {
 	mu        sync.Mutex
 	users     map[string]presence.State
+	held      map[uint32]presence.Held
 	lastSeq   int64
 	lastSweep int64
 	events    []presence.Transition
@@ -67,7 +68,7 @@ type book struct {
 }
 
 func newBook() *book {
-	return &book{users: map[string]presence.State{}, fault: func(string) (bool, error) { return true, nil }}
+	return &book{users: map[string]presence.State{}, held: map[uint32]presence.Held{}, fault: func(string) (bool, error) { return true, nil }}
 }
 
 func (b *book) breach(format string, args ...any) {
@@ -138,7 +139,7 @@ func (b *book) write(c presence.Changes) {
 		if t.Seq != b.lastSeq {
 			b.breach("event %d follows event %d", t.Seq, b.lastSeq-1)
 		}
-		if was := b.users[t.User.ID]; t.PrevSeq != was.LastSeq || t.From != was.Status || t.User != was.User {
+		if was := b.users[t.User.ID]; t.PrevSeq != was.LastSeq || t.From != was.Status && !toldAgain(t, was) || t.User != was.User {
 			b.breach("%+v does not follow %+v", t, was)
 		}
 		newest[t.User.ID] = t.Seq
@@ -154,6 +155,23 @@ func (b *book) write(c presence.Changes) {
 	if len(newest) > 0 {
 		b.breach("%d events without a state", len(newest))
 	}
+	for _, no := range c.Settled {
+		if _, waits := b.held[no]; !waits {
+			b.breach("of user %d nothing waits that could be settled", no)
+		}
+		delete(b.held, no)
+	}
+	for _, h := range c.Held {
+		if was := b.users[h.User.ID]; !was.Watched || was.Status == h.To || was.Status == presence.Unknown || slices.Contains(c.Settled, h.User.No) {
+			b.breach("%+v waits, of %+v", h, was)
+		}
+		b.held[h.User.No] = h
+	}
+}
+
+// toldAgain tells whether an event says again what was told, to somebody who lost it.
+func toldAgain(t presence.Transition, was presence.State) bool {
+	return t.Kind == presence.KindBaseline && t.From == presence.Unknown && t.To == was.Status
 }
 
 func (b *book) SaveSnapshot(ctx context.Context, s presence.Snapshot) error {
@@ -196,6 +214,9 @@ func (b *book) memory() *diff.Memory {
 		if s.Watched {
 			m.Add(s, s.AskedAt)
 		}
+	}
+	for _, h := range b.held {
+		m.AddHeld(h)
 	}
 	return m
 }
