@@ -133,7 +133,7 @@ func (a *asking) batch(ctx context.Context, batch []presence.User) {
 }
 
 func (a *asking) miss(ctx context.Context, users []presence.User, why presence.MissReason) {
-	now := presence.Instant(time.Now())
+	now := presence.Instant(a.client.cfg.Now())
 	answer := presence.Answer{AskedAt: now, At: now}
 	for _, u := range users {
 		answer.Missed = append(answer.Missed, presence.Miss{User: u, Reason: why})

@@ -25,13 +25,13 @@ func (a *asking) attempt(ctx context.Context, batch []presence.User) (reply, pre
 		defer c.breaker.leave()
 	}
 	a.n.requests.Add(1)
-	asked := time.Now()
+	stamp, asked := c.cfg.Now(), time.Now()
 	r, err := c.exchange(ctx, g.conn, g.sent, batch)
 	at := time.Now()
 	g.sent() // however it ended, the slot is spent
 	a.judge(ctx, asked, g.probe, err)
 	c.tellBudget(asked, r, err)
-	answer := presence.Answer{AskedAt: presence.Instant(asked), At: presence.Instant(at)}
+	answer := presence.Answer{AskedAt: presence.Instant(stamp), At: presence.Instant(c.cfg.Now())}
 	c.cfg.Attempted(newAttempt(a.lane.name, batch, r, answer, at.Sub(asked), err))
 	if err != nil && ctx.Err() != nil {
 		return reply{}, presence.Answer{}, context.Cause(ctx)
@@ -171,11 +171,16 @@ func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []
 			}
 		},
 	})
-	resp, err := conn.RoundTrip(c.request(batch, time.Now()).WithContext(ctx))
+	// Signed with the machine's own time, and not with that of answers, which may be
+	// ahead of it for hours once the machine's was set back: when somebody mends the
+	// clock, ZIM has to take the next signature.
+	signed := time.Now()
+	resp, err := conn.RoundTrip(c.request(batch, signed).WithContext(ctx))
 	if err != nil {
 		return reply{}, c.fromTransport(err)
 	}
 	defer resp.Body.Close()
+	c.skew.hear(resp.Header, signed, time.Now())
 	var body bytes.Buffer
 	body.Grow(max(512, 64*len(batch)))
 	if _, err := body.ReadFrom(io.LimitReader(resp.Body, maxBody+1)); err != nil {
@@ -185,10 +190,13 @@ func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []
 		return reply{}, &Error{Class: Weather, Status: resp.StatusCode, Err: errTooLong, result: "unreadable"}
 	}
 	r, failure := readReply(batch, resp.StatusCode, resp.Header, body.Bytes(), time.Now(), c.cfg.Secret)
-	if failure != nil {
-		return reply{}, failure
+	if failure == nil {
+		return r, nil
 	}
-	return r, nil
+	if ahead, known := c.skew.ahead(); failure.Class == Expired && known {
+		failure.Skew = ahead
+	}
+	return reply{}, failure
 }
 
 var errTooLong = errors.New("the reply is longer than 1 MiB")

@@ -52,8 +52,8 @@ type Budget interface {
 	Accepted(sent time.Time)
 }
 
-// Config says whom to ask, and how. All fields but the last three
-// and Allowed are required.
+// Config says whom to ask, and how. What is not said to be nil for something is
+// required.
 type Config struct {
 	// BaseURL is absolute, http or https; its path is kept.
 	BaseURL string
@@ -73,6 +73,8 @@ type Config struct {
 	// to ZIM. A request that has its slot and is not allowed any more fails. It is
 	// called from many goroutines and must not wait.
 	Allowed func() bool
+	// Now is what answers are stamped with; nil for the machine's clock.
+	Now func() time.Time
 	// TLS overrides the default TLS configuration; nil for none.
 	TLS *tls.Config
 	// Attempted, when not nil, is told of each request after it. It is called
@@ -93,6 +95,7 @@ type Client struct {
 	sweep    lane
 	confirm  lane
 	breaker  *breaker
+	skew     skew
 	inFlight int
 	// These two are those of the package; tests are less patient.
 	probeEvery, outlast time.Duration
@@ -121,6 +124,9 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Attempted == nil {
 		cfg.Attempted = func(Attempt) {}
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	cfg.Log = cfg.Log.With().Uint32("app", cfg.AppID).Logger()
 	c := &Client{
 		cfg: cfg, target: target,
@@ -130,6 +136,7 @@ func New(cfg Config) (*Client, error) {
 		inFlight: int(min(maxInFlight, max(lead, math.Ceil(cfg.Rate*cfg.Timeout.Seconds())))),
 		suspects: map[string]*suspect{}, probeEvery: probeEvery, outlast: outlast,
 	}
+	c.skew.warn = c.warnOfSkew
 	c.breaker = newBreaker(c.tellOutage)
 	return c, nil
 }

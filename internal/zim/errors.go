@@ -100,8 +100,8 @@ type Error struct {
 	RequestID string
 	// RetryAfter is what the server asked to wait; 0 for nothing.
 	RetryAfter time.Duration
-	// Skew is how far this machine's clock is ahead of the server's, where the
-	// reply told; only for Expired.
+	// Skew is how far this machine's clock is ahead of ZIM's, as far as replies have
+	// told, 0 for not; only for Expired.
 	Skew time.Duration
 	// Err is the cause where the failure is not ZIM's own, its text cleaned.
 	Err error
@@ -127,13 +127,21 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	if e.Class == Expired && e.Skew != 0 {
-		fmt.Fprintf(&b, ": our clock is %s ahead", e.Skew.Round(time.Second))
-	}
-	if m := mend(e.Code); m != "" {
+	if m := e.mend(); m != "" {
 		fmt.Fprintf(&b, ": %s", m)
 	}
 	return b.String()
+}
+
+// mend says what somebody has to do, in the light of the clocks.
+func (e *Error) mend() string {
+	switch {
+	case e.Class != Expired || e.Skew == 0:
+		return mend(e.Code)
+	case e.Skew.Abs() <= skewAlarm:
+		return "our clock agrees with ZIM's, so the request was held up on its way, or sent again by somebody; look at what stands between"
+	}
+	return skewText(e.Skew) + "; set this machine's clock"
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -112,7 +112,9 @@ func text(raw jsontext.Value) string {
 	return s
 }
 
-// retryAfter reads the header in either of its forms; 0 for none, or nonsense.
+// retryAfter reads the header in either of its forms; 0 for none, or nonsense. A
+// date is by the server's clock, which the reply shows. Nobody is left alone for
+// longer than five minutes, whatever a server says.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	const most = 5 * time.Minute
 	value := header.Get("Retry-After")
@@ -120,6 +122,9 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 		return time.Duration(min(seconds, most.Seconds()) * float64(time.Second))
 	}
 	if at, err := http.ParseTime(value); err == nil {
+		if date, err := http.ParseTime(header.Get("Date")); err == nil {
+			now = date
+		}
 		return min(most, max(0, at.Sub(now)))
 	}
 	return 0

@@ -193,6 +193,19 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// A date is by the server's clock: ours may be an hour off.
+func TestRetryAfterByTheServersClock(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for date, want := range map[string]time.Duration{
+		"Sun, 22 Nov 2026 11:00:00 GMT": 30 * time.Second, "Sun, 22 Nov 2026 11:01:00 GMT": 0, "nonsense": 0,
+	} {
+		header := http.Header{"Retry-After": {"Sun, 22 Nov 2026 11:00:30 GMT"}, "Date": {date}}
+		if got := retryAfter(header, now); got != want {
+			t.Errorf("with Date %q: %s, want %s", date, got, want)
+		}
+	}
+}
+
 func TestRefusalSaysWhatItKnows(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	header := http.Header{"Date": {"Sun, 22 Nov 2026 11:49:00 GMT"}, "Retry-After": {"3"}}
@@ -259,7 +272,7 @@ func TestWords(t *testing.T) {
 		}
 	}
 	e := &Error{Class: Expired, Code: 100000004, Message: "expired", Skew: 660 * time.Second}
-	want := "ZIM answered code 100000004 (expired): our clock is 11m0s ahead: compare this machine's clock with the time"
+	want := "ZIM answered code 100000004 (expired): our clock is 660 s ahead of ZIM's; set this machine's clock"
 	if got := e.Error(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -105,6 +105,25 @@ func TestRateLimitAnswered(t *testing.T) {
 	}
 }
 
+// A server that asks to be left alone for another reason than the rate: everybody
+// waits as long, not the one batch alone, and the rate stays.
+func TestRetryAfterOfAnOutage(t *testing.T) {
+	t.Parallel()
+	users := numbered(1000)
+	s := simulator(t, zimsim.Config{Faults: []zimsim.Fault{{Kind: zimsim.HTTPError, Status: 503, RetryAfter: 2, Count: 1}}}, users)
+	r := newRig(t, s.URL())
+	r.slots.gap = 20 * time.Millisecond
+	start := time.Now()
+	out := r.ask(t.Context(), users)
+	if took := time.Since(start); len(out.observed) != 1000 || out.asked.Requests != 11 || took < 2*time.Second {
+		t.Errorf("%d observed in %d requests and %s, %v", len(out.observed), out.asked.Requests, took, out.err)
+	}
+	if _, _, refused := r.slots.books(); len(refused) != 0 || len(r.slots.asked) != 1 || r.slots.asked[0].Before(start.Add(2*time.Second)) {
+		t.Errorf("paused for the rate until %v, and otherwise until %v; want the one alone, 2 s from %s", refused, r.slots.asked, start)
+	}
+	r.checkBooks(s, out.asked)
+}
+
 // The rate answered user by user slows down everybody, too.
 func TestRateLimitAnsweredInTheList(t *testing.T) {
 	s := startRaw(t, nil)
