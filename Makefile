@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test chaos past fuzz vet lint vuln bench test-root verify-image
+.PHONY: demo build test chaos past scenarios fuzz vet lint vuln bench test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -25,7 +25,7 @@ test: vet
 	@scripts/need-pgbouncer
 	@scripts/need-node
 	@scripts/need-cc
-	CGO_ENABLED=1 go test -race -parallel 12 -timeout 30m ./...
+	CGO_ENABLED=1 go test -race -p 4 -parallel 12 -timeout 30m ./...
 
 # How long make chaos makes faults, and the seed that draws them; 0 draws one.
 CHAOS_FOR ?= 30m
@@ -43,6 +43,14 @@ PAST_FOR ?= 5m
 past:
 	@scripts/need-postgres
 	go test ./internal/chaos -run 'TestDay|TestLateSubscribers' -v -count 1 -timeout 0 -past.for $(PAST_FOR) -past.seed $(SEED)
+
+# Where make scenarios writes its plots; empty for nowhere.
+SCENARIOS_DOCS ?= $(CURDIR)/docs/img
+
+## scenarios: flapping users, mass faults and logouts, brown-outs, a rate that is halved, against the truth; prints figures, writes plots
+scenarios:
+	@scripts/need-postgres
+	go test ./cmd/poller -run TestScenarios -v -count 1 -timeout 0 -scenarios -scenarios.docs '$(SCENARIOS_DOCS)'
 
 # How long each fuzz target runs, and what its name has in it.
 FUZZ_FOR ?= 10m
