@@ -18,11 +18,13 @@ type NetChange struct {
 	// Log is that of the ledger: 8 hex digits, as in the ids of events.
 	Log  string
 	User User
-	// Kind is that of the change: KindOnline, KindOffline, KindBaseline, KindRemoved.
+	// Kind is that of the change: KindOnline, KindOffline, KindBaseline, or KindRemoved,
+	// of who left the watchlist as of who went stale: snapshots do not say which.
 	Kind     Kind
 	From, To Status
 	// After and ObservedAt bound the moment in which the user became what the second
-	// snapshot says: it is in (After, ObservedAt]. After is when the newest kept sweep
+	// snapshot says: it is in (After, ObservedAt]. Snapshots have what was told: of a
+	// change that was held back it is when it was confirmed. After is when the newest kept sweep
 	// that saw the user and is not behind the first snapshot began, and zero where the
 	// first snapshot knows nothing of the user, or no sweep that saw the user is kept.
 	// ObservedAt is when the second snapshot was finished.

@@ -24,13 +24,14 @@ type stateCmd struct {
 // Help is shown below the flags' by --help.
 func (stateCmd) Help() string {
 	return `Tells who was online and who offline at a time, from the newest snapshot that was finished by then and the events
-behind it that had been observed by then. It only reads, takes no lease, and may run beside daemons.
+behind it that had been observed by then, or confirmed, where they were held back. It only reads, takes no lease, and may run beside daemons.
 
 A user is told as last seen at or before the time. Polling cannot know when a user changed: whose event says
-(after, observed_at] with the time in between is told with the status before.
+(after, observed_at] with the time in between is told with the status before, and so is, until it was confirmed, whose
+change was held back: the state is what was told.
 
 Users come in the order in which they were first watched, those given with --user in the order given. Who was not
-watched, or not answered yet, is unknown, and not listed unless given. Who was erased since has no name any more, is
+watched, not answered yet, or not for too long, is unknown, and not listed unless given. Who was erased since has no name any more, is
 not listed, and is counted as erased. csv and count say on the standard error what they rest on, json says it in the
 object that it writes.
 

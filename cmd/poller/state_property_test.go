@@ -24,9 +24,10 @@ type oracle struct {
 	erased  map[string]bool
 }
 
-// oracleMoment is who was in which status from a time on.
+// oracleMoment is who was in which status from a time on, as was told then, and when that was seen first.
 type oracleMoment struct {
 	at      time.Time
+	seen    time.Time
 	state   map[string]presence.Status
 	changed []presence.User
 }
@@ -94,8 +95,15 @@ func TestStateAtRandomTimes(t *testing.T) {
 			who := rapid.SliceOfNDistinct(rapid.SampledFrom(s.users), 1, 3, func(u presence.User) uint32 { return u.No }).Draw(r, "who")
 			status := rapid.SampledFrom([]presence.Status{presence.Unknown, presence.Offline, presence.Online}).Draw(r, "status")
 			changed := slices.DeleteFunc(who, func(u presence.User) bool { return s.now.Status(u.No) == status })
-			s.sees(clock, status, changed...)
-			o.moments = append(o.moments, oracleMoment{clock, s.told(), changed})
+			seen, confirmed := clock, time.Time{}
+			if rapid.Bool().Draw(r, "held back, or stale") {
+				confirmed = clock
+				if status != presence.Unknown {
+					seen = clock.Add(-time.Duration(rapid.IntRange(0, 3).Draw(r, "for")) * time.Second)
+				}
+			}
+			s.tells(seen, confirmed, status, changed...)
+			o.moments = append(o.moments, oracleMoment{clock, seen, s.told(), changed})
 		}
 		o.damage(r, s)
 		for range 6 {
@@ -172,7 +180,7 @@ func (o *oracle) checkCause(r *rapid.T, state *reading, row userState) {
 	var last time.Time
 	for _, m := range o.moments {
 		if !m.at.After(state.at) && slices.ContainsFunc(m.changed, func(u presence.User) bool { return u.ID == row.id }) {
-			last = m.at
+			last = m.seen
 		}
 	}
 	switch {

@@ -108,7 +108,7 @@ func (r *reading) readBrought(ctx context.Context, p *ledger.Past) (err error) {
 	return err
 }
 
-// readEvents applies what had been observed by then of what the next snapshot has and base has not.
+// readEvents applies what was known by then of what the next snapshot has and base has not.
 func (r *reading) readEvents(ctx context.Context, p *ledger.Past) error {
 	if r.dropped {
 		return nil
@@ -136,10 +136,11 @@ func (r *reading) apply(t *presence.Transition) {
 	if t.Kind == presence.KindErased {
 		return
 	}
-	if r.base.Sweep == 0 && (r.earliest.IsZero() || t.ObservedAt.Before(r.earliest)) {
-		r.earliest = t.ObservedAt
+	known := t.KnownAt()
+	if r.base.Sweep == 0 && (r.earliest.IsZero() || known.Before(r.earliest)) {
+		r.earliest = known
 	}
-	if t.ObservedAt.After(r.at) {
+	if known.After(r.at) {
 		return
 	}
 	r.applied++

@@ -62,6 +62,13 @@ func (s *scribe) release() {
 // sees commits that users were seen in a status, or are gone, as far as that is a change.
 func (s *scribe) sees(at time.Time, status presence.Status, users ...presence.User) {
 	s.t.Helper()
+	s.tells(at, time.Time{}, status, users...)
+}
+
+// tells commits what was seen at a time, and told when it was confirmed; zero for at once. Who is gone without that has
+// left the watchlist, and with it has gone stale.
+func (s *scribe) tells(at, confirmed time.Time, status presence.Status, users ...presence.User) {
+	s.t.Helper()
 	var c presence.Changes
 	for _, u := range users {
 		from := s.now.Status(u.No)
@@ -71,12 +78,18 @@ func (s *scribe) sees(at time.Time, status presence.Status, users ...presence.Us
 		}
 		s.seq++
 		t := presence.Transition{
-			Seq: s.seq, PrevSeq: s.seqs[u.No], User: u, Kind: kind, From: from, To: status, ObservedAt: at, Sweep: s.sweep + 1,
+			Seq: s.seq, PrevSeq: s.seqs[u.No], User: u, Kind: kind, From: from, To: status, ObservedAt: at, ConfirmedAt: confirmed, Sweep: s.sweep + 1,
+		}
+		stale := kind == presence.KindRemoved && !confirmed.IsZero()
+		if stale {
+			t.Kind, t.ObservedAt, t.ConfirmedAt = presence.KindStale, confirmed, time.Time{}
 		}
 		s.seqs[u.No] = s.seq
 		s.now.Apply(&t)
 		c.Transitions = append(c.Transitions, t)
-		c.States = append(c.States, presence.State{User: u, Watched: status != presence.Unknown, Status: status, Since: at, ObservedAt: at, AskedAt: at, LastSeq: s.seq})
+		c.States = append(c.States, presence.State{
+			User: u, Watched: stale || status != presence.Unknown, Stale: stale, Status: status, Since: t.ObservedAt, ObservedAt: t.KnownAt(), AskedAt: at, LastSeq: s.seq,
+		})
 	}
 	if err := s.lease.Commit(s.t.Context(), c, s.sweep+1); err != nil {
 		s.t.Fatal(err)

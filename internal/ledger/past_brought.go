@@ -34,8 +34,8 @@ type link struct {
 }
 
 // BroughtBy finds, by number, the events that brought the status which certain
-// users had at a time: the newest that was observed by then, up to the event
-// last. A baseline that only told the status again is passed over. Who is not in
+// users had at a time: the newest that was known by then, see
+// [presence.Transition.KnownAt], up to the event last. A baseline that only told the status again is passed over. Who is not in
 // the result has no such event, or it is not there any more.
 //
 // Nothing is indexed by user: each user's events are followed back from the
@@ -85,25 +85,25 @@ func (p *Past) chains(ctx context.Context, numbers []uint32, at time.Time, last 
 	steps := min(walkOfOne, walkOfAll/max(1, len(numbers)))
 	rows, err := p.db.Query(ctx, `
 		with recursive walk as (
-			select u.user_no, t.seq, t.prev_seq, t.kind, t.to_status, t.observed_at, t.recorded_at, 1 as step
+			select u.user_no, t.seq, t.prev_seq, t.kind, t.to_status, t.observed_at, t.known_at, t.recorded_at, 1 as step
 			  from user_states u
-			 cross join lateral (select seq, prev_seq, kind, to_status, observed_at, recorded_at
+			 cross join lateral (select seq, prev_seq, kind, to_status, observed_at, coalesce(confirmed_at, observed_at) as known_at, recorded_at
 			                       from transitions
 			                      where app_id = $1 and seq = u.last_seq
 			                      limit 1) t
 			 where u.app_id = $1 and u.user_no = any($2)
 			 union all
-			select w.user_no, t.seq, t.prev_seq, t.kind, t.to_status, t.observed_at, t.recorded_at, w.step + 1
+			select w.user_no, t.seq, t.prev_seq, t.kind, t.to_status, t.observed_at, t.known_at, t.recorded_at, w.step + 1
 			  from walk w
-			 cross join lateral (select seq, prev_seq, kind, to_status, observed_at, recorded_at
+			 cross join lateral (select seq, prev_seq, kind, to_status, observed_at, coalesce(confirmed_at, observed_at) as known_at, recorded_at
 			                       from transitions
 			                      where app_id = $1 and seq = w.prev_seq and recorded_at <= w.recorded_at
 			                      limit 1) t
 			 where w.prev_seq between 1 and w.seq - 1 and w.step < $5
-			   and (w.observed_at > $3 or w.seq > $4 or w.kind = 'baseline'))
+			   and (w.known_at > $3 or w.seq > $4 or w.kind = 'baseline'))
 		select user_no, seq, prev_seq, kind, to_status, observed_at
 		  from walk
-		 where observed_at <= $3 and seq <= $4
+		 where known_at <= $3 and seq <= $4
 		 order by user_no, step`, int64(p.ledger.app), signed, at, last, steps)
 	if err != nil {
 		return nil, err

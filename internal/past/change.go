@@ -14,7 +14,9 @@ type Change struct {
 	From, To presence.Status
 }
 
-// Kind says what the change is, as an event would.
+// Kind says what the change is, as an event would; but for who is unknown in the
+// second state: it is [presence.KindRemoved] also of who went stale, since a state
+// does not say why.
 func (c Change) Kind() presence.Kind {
 	kind, _ := presence.KindOf(c.From, c.To)
 	return kind
