@@ -124,8 +124,10 @@ func newExplainReport(app uint32, user string, found *ledger.Explained, now time
 	if h := found.Holder; h.Owner != "" {
 		r.Holder = &explainHolder{h.Owner, h.Epoch, h.Expires}
 	}
-	for _, s := range found.Sweeps {
-		r.Sweeps = append(r.Sweeps, explainSweep(s))
+	for _, sweep := range found.Sweeps {
+		if asks(found, sweep) {
+			r.Sweeps = append(r.Sweeps, explainSweep(sweep))
+		}
 	}
 	slices.Reverse(r.Sweeps)
 	for i := range found.Events {
@@ -133,6 +135,18 @@ func newExplainReport(app uint32, user string, found *ledger.Explained, now time
 	}
 	slices.Reverse(r.Events)
 	return r
+}
+
+// asks tells whether a sweep may have asked about the user: not one before the user came, nor behind the removal.
+func asks(found *ledger.Explained, sweep ledger.SweepOf) bool {
+	s := &found.State
+	switch {
+	case !found.Known, !found.Added.IsZero() && sweep.Finished.Before(found.Added):
+		return false
+	case !s.Watched && !s.Since.IsZero():
+		return sweep.Started.Before(s.Since)
+	}
+	return true
 }
 
 func newExplainEvent(e *presence.Event) explainEvent {

@@ -70,10 +70,10 @@ func (s *sentences) say(format string, args ...any) {
 // neverListed is of an id in the watchlist that no sweep has taken up.
 func (s *sentences) neverListed() {
 	if s.r.Invalid != "" {
-		s.say("%s is on the watchlist since %s, and is never asked about: %s. Nothing will be told of it.", s.who, rfc(*s.r.AddedAt), s.r.Invalid)
+		s.say("%s is on the watchlist since %s, and is never asked about: %s. Nothing will be told of it.", s.who, micro(*s.r.AddedAt), s.r.Invalid)
 		return
 	}
-	s.say("%s is on the watchlist since %s, and no sweep has found it there yet. Nothing is known so far.", s.who, rfc(*s.r.AddedAt))
+	s.say("%s is on the watchlist since %s, and no sweep has found it there yet. Nothing is known so far.", s.who, micro(*s.r.AddedAt))
 }
 
 // told is what subscribers believe.
@@ -92,9 +92,9 @@ func (s *sentences) told() {
 	}
 	switch {
 	case r.AddedAt != nil && state.Watched:
-		s.say("It is on the watchlist since %s.", rfc(*r.AddedAt))
+		s.say("It is on the watchlist since %s.", micro(*r.AddedAt))
 	case r.AddedAt != nil:
-		s.say("It is on the watchlist again since %s; the next sweep asks about it.", rfc(*r.AddedAt))
+		s.say("It is on the watchlist again since %s; the next sweep asks about it.", micro(*r.AddedAt))
 	case state.Watched:
 		s.say("It is not on the watchlist any more; the next sweep tells it as removed, unless removals are held.")
 	}
@@ -109,19 +109,19 @@ func (s *sentences) brought() {
 	if e == nil {
 		return
 	}
-	text := fmt.Sprintf("Event %d brought that: an answer read at %s said %s", e.Seq, rfc(e.ObservedAt), statusWords(e.To, e.Detail))
+	text := fmt.Sprintf("Event %d brought that: an answer read at %s said %s", e.Seq, micro(e.ObservedAt), statusWords(e.To, e.Detail))
 	if a := s.answerAt(e.ObservedAt); a != nil {
 		text += fmt.Sprintf(" (request %s)", orNone(a.RequestID))
 	}
 	switch {
 	case e.After != nil:
-		text += fmt.Sprintf("; the one asked for at %s still said %s. It changed in between.", rfc(*e.After), e.From)
+		text += fmt.Sprintf("; the one asked for at %s still said %s. It changed in between.", micro(*e.After), e.From)
 	default:
 		text += ", and nothing was known before."
 	}
 	s.all = append(s.all, text)
 	if e.ConfirmedAt != nil {
-		s.say("That was held back, and taken for true at %s.", rfc(*e.ConfirmedAt))
+		s.say("That was held back, and taken for true at %s.", micro(*e.ConfirmedAt))
 	}
 }
 
@@ -159,7 +159,7 @@ func (s *sentences) newest() {
 	d := r.Daemon.Story
 	switch {
 	case d == nil && r.SeenAt != nil:
-		s.say("It is known to have been so at %s, %s ago, and perhaps later: %s", rfc(*r.SeenAt), s.ago(*r.SeenAt), s.notAsked())
+		s.say("It is known to have been so at %s, %s ago, and perhaps later: %s", micro(*r.SeenAt), s.ago(*r.SeenAt), s.notAsked())
 	case d == nil:
 		s.say("What ZIM answered lately is not known: %s", s.notAsked())
 	case len(d.Answers) == 0:
@@ -201,7 +201,7 @@ func (s *sentences) holder() {
 	case r.Holder == nil:
 		s.say("Nobody polls the app: no process holds its lease.")
 	case r.Holder.Expires.Before(r.At):
-		s.say("%s held the app's lease, which has expired at %s: nobody polls it.", r.Holder.Owner, rfc(r.Holder.Expires))
+		s.say("%s held the app's lease, which has expired at %s: nobody polls it.", r.Holder.Owner, micro(r.Holder.Expires))
 	case d == nil:
 		s.say("The app is polled by %s.", r.Holder.Owner)
 	case !d.Holds || d.Owner != r.Holder.Owner:
@@ -227,9 +227,9 @@ func (s *sentences) waits() {
 	if h.Status == presence.Online.String() {
 		hold, name = s.r.hold.Online, "hold.online"
 	}
-	s.say("A change to %s waits to be confirmed: it was seen at %s, the answer before was asked for at %s.", statusWords(h.Status, h.Detail), rfc(h.SeenAt), rfc(h.After))
+	s.say("A change to %s waits to be confirmed: it was seen at %s, the answer before was asked for at %s.", statusWords(h.Status, h.Detail), micro(h.SeenAt), micro(h.After))
 	if hold > 0 {
-		s.say("It is told when an answer asked for at %s or later still says so (%s: %s), and dropped when one says %s again.", rfc(h.SeenAt.Add(hold)), name, hold, s.r.Status)
+		s.say("It is told when an answer asked for at %s or later still says so (%s: %s), and dropped when one says %s again.", micro(h.SeenAt.Add(hold)), name, hold, s.r.Status)
 	}
 }
 
@@ -241,7 +241,7 @@ func (s *sentences) suppressed() {
 	}
 	last := &d.Suppressed[len(d.Suppressed)-1]
 	s.say("%s answered lately and not told: %s. The newest, to %s, was seen at %s and dropped at %s: %s.", upper(plural(int64(len(d.Suppressed)), "change")),
-		countWhys(d.Suppressed), statusWords(last.Status, last.Detail), rfcOr(last.SeenAt), rfc(last.At), suppressedWhy(last.Why))
+		countWhys(d.Suppressed), statusWords(last.Status, last.Detail), microOr(last.SeenAt), micro(last.At), suppressedWhy(last.Why))
 }
 
 // missed says in how many of the newest sweeps there was no answer.
@@ -250,8 +250,11 @@ func (s *sentences) missed() {
 	for i := len(s.r.Sweeps) - 1; i >= 0 && s.r.Sweeps[i].Missed; i-- {
 		n++
 	}
-	if n > 0 {
-		s.say("There was no answer about it in the newest %s.", plural(int64(n), "complete sweep"))
+	switch {
+	case n == 1:
+		s.say("There was no answer about it in the newest complete sweep.")
+	case n > 1:
+		s.say("There was no answer about it in the newest %d complete sweeps.", n)
 	}
 }
 
@@ -287,7 +290,7 @@ func (s *sentences) inStream() {
 }
 
 // when is a time, and how long ago that was.
-func (s *sentences) when(t time.Time) string { return fmt.Sprintf("%s (%s ago)", rfc(t), s.ago(t)) }
+func (s *sentences) when(t time.Time) string { return fmt.Sprintf("%s (%s ago)", micro(t), s.ago(t)) }
 
 func (s *sentences) ago(t time.Time) string {
 	d := max(0, s.r.At.Sub(t))
@@ -313,7 +316,7 @@ func answered(a *daemonAnswer) string {
 	case a.Missed != "":
 		return "ZIM answered, and not about this user: " + a.Missed
 	case a.Code != 0:
-		return fmt.Sprintf("ZIM answered code %d", a.Code)
+		return fmt.Sprintf("ZIM answered code %d, and nothing about anybody", a.Code)
 	case a.Result == "0":
 		return "ZIM told to ask again"
 	}
@@ -358,18 +361,11 @@ func orNone(id string) string {
 	return id
 }
 
-func rfcOr(t *time.Time) string {
-	if t == nil {
-		return "an unknown time"
-	}
-	return rfc(*t)
-}
-
 func sinceText(since *time.Time) string {
 	if since == nil {
 		return ""
 	}
-	return " since " + rfc(*since)
+	return " since " + micro(*since)
 }
 
 // upper is a text as it begins a sentence.

@@ -35,14 +35,14 @@ func (d *daemonStory) tables(b *strings.Builder) {
 			for i := range d.Answers {
 				a := &d.Answers[i]
 				row(micro(a.AskedAt), a.At.Sub(a.AskedAt).Round(time.Millisecond).String(), a.Lane, strconv.Itoa(a.Asked),
-					dashed(a.HTTP == 0, strconv.Itoa(a.HTTP)), dashed(a.HTTP == 0, strconv.FormatInt(a.Code, 10)), dashed(a.RequestID == "", a.RequestID), brief(a))
+					dashed(a.HTTP == 0, strconv.Itoa(a.HTTP)), dashed(a.Code == 0 && a.Result != "0", strconv.FormatInt(a.Code, 10)), dashed(a.RequestID == "", a.RequestID), brief(a))
 			}
 		})
 	}
 	if len(d.Suppressed) > 0 {
 		table(b, "answered, and not told", "SEEN\tTO\tDROPPED\tWHY", func(row func(...string)) {
 			for _, s := range d.Suppressed {
-				row(rfcOr(s.SeenAt), statusWords(s.Status, s.Detail), micro(s.At), suppressedWhy(s.Why))
+				row(microOr(s.SeenAt), statusWords(s.Status, s.Detail), micro(s.At), suppressedWhy(s.Why))
 			}
 		})
 	}
@@ -102,8 +102,10 @@ func brief(a *daemonAnswer) string {
 		return statusWords(a.Status, a.Detail)
 	case a.Missed != "":
 		return "missed: " + a.Missed
+	case a.Result == "0":
+		return "to be asked again"
 	}
-	return "missed: " + a.Result
+	return "nothing: " + a.Result
 }
 
 // micro is a time as the ledger has it.

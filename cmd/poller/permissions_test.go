@@ -98,8 +98,8 @@ func TestLeastPermissions(t *testing.T) {
 		t.Fatalf("poller migrate: exit code %d, %s", code, out)
 	}
 	statements(t, owner, sql[2])
-	statements(t, root, "create role backend login;\ncreate role analyst login;\ncreate role historian login;\ncreate role replayer login;\ncreate role auditor login;\n"+
-		"grant connect on database presence to backend, analyst, historian, replayer, auditor")
+	statements(t, root, "create role backend login;\ncreate role analyst login;\ncreate role historian login;\ncreate role replayer login;\ncreate role auditor login;\ncreate role support login;\n"+
+		"grant connect on database presence to backend, analyst, historian, replayer, auditor, support")
 	statements(t, owner, sql[3])
 
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN, "POLLER_NATS_URL=nats://poller:secret@"+server.Addr())
@@ -137,6 +137,7 @@ func TestLeastPermissions(t *testing.T) {
 	w.verifiesAs(db, server)
 	w.consumesAs(server)
 	w.replaysAs(db, server)
+	w.explainsAs(db, server, changed[2])
 	w.erasesAs(owner, daemonDSN, server, changed[1])
 	w.env = append(w.env, "POLLER_DATABASE_URL="+daemonDSN)
 	// An empty database adopts what was told: by hand, as the tables' owner, with the poller's user at NATS.
@@ -190,6 +191,10 @@ func (w *world) refusedInPostgres(db *localtest.TCPPostgres) {
 		},
 		"historian": {
 			"select from watched_users", "delete from snapshots", "insert into transitions default values", "update apps set owner = ''",
+			"create temporary table t ()",
+		},
+		"support": {
+			"delete from watched_users", "update held_changes set status = 'online'", "insert into transitions default values", "select from erasures",
 			"create temporary table t ()",
 		},
 	} {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zim-presence/poller/internal/ledger"
+	"github.com/zim-presence/poller/presence"
+)
+
+var explainNow = time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)
+
+// explained is alice, online since ten minutes, told, with everybody there; change makes another case of it.
+func explained(change func(*ledger.Explained, *explainReport)) *explainReport {
+	since := explainNow.Add(-10 * time.Minute)
+	found := &ledger.Explained{
+		Added: explainNow.Add(-time.Hour), Known: true,
+		State: presence.State{
+			User: presence.User{No: 7, ID: "alice"}, Watched: true, Status: presence.Online, Since: since, ObservedAt: since,
+			AskedAt: since.Add(-time.Millisecond), LastSeq: 41,
+		},
+		Seen: explainNow.Add(-time.Minute),
+		Events: []presence.Event{{AppID: 1, Log: "abcdef01", Transition: presence.Transition{
+			Seq: 41, PrevSeq: 17, User: presence.User{No: 7, ID: "alice"}, Kind: presence.KindOnline, From: presence.Offline, To: presence.Online,
+			After: since.Add(-time.Minute), ObservedAt: since, Sweep: 3,
+		}}},
+		Sweeps: []ledger.SweepOf{{Sweep: 9, Started: explainNow.Add(-time.Minute), Finished: explainNow.Add(-50 * time.Second)}},
+		Holder: ledger.Holder{Owner: "host:1:a", Epoch: 2, Expires: explainNow.Add(9 * time.Second)}, Newest: 50,
+	}
+	answer := daemonAnswer{
+		AskedAt: explainNow.Add(-3 * time.Second), At: explainNow.Add(-2 * time.Second), Lane: "sweep", Result: "0", HTTP: 200, RequestID: "77", Status: "online",
+	}
+	apply := func(r *explainReport) {
+		if change != nil {
+			change(found, r)
+		}
+	}
+	apply(&explainReport{})
+	r := newExplainReport(1, "alice", found, explainNow)
+	for i := range r.Events {
+		r.Events[i].Told, r.Events[i].StreamSeq = "there", 60
+	}
+	r.Stream.Entry = &explainEntry{Seq: 41, ID: "1-abcdef01-41", Revision: 3}
+	r.Daemon = explainDaemon{URL: "http://localhost:8080", Story: &daemonStory{Owner: "host:1:a", Holds: true, Answers: []daemonAnswer{answer}}}
+	apply(r)
+	r.Summary = r.story()
+	return r
+}
+
+// answers is what the daemon remembers; a call before the daemon was asked changes nothing.
+func answers(r *explainReport, change func(*daemonStory)) {
+	if r.Daemon.Story != nil {
+		change(r.Daemon.Story)
+	}
+}
+
+func TestExplainStory(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*ledger.Explained, *explainReport)
+		want   []string
+		not    []string
+	}{
+		"online": {nil, []string{
+			"alice is online since 2026-11-23T09:20:00.000000Z (10m0s ago).", "the one asked for at 2026-11-23T09:19:00.000000Z still said offline",
+			"The newest request about it left 3s ago: ZIM said online (request 77).", "is message 60 of PRESENCE_1", "The bucket has that event, too.",
+		}, []string{"missed", "waits", "not what was told", "not told", "unknown"}},
+		"brought by a request that is known": {func(_ *ledger.Explained, r *explainReport) {
+			answers(r, func(d *daemonStory) { d.Answers[0].At = explainNow.Add(-10 * time.Minute) })
+		}, []string{"said online (request 77); the one"}, nil},
+		"confirmed": {func(f *ledger.Explained, _ *explainReport) {
+			f.Events[0].ConfirmedAt = explainNow.Add(-9 * time.Minute)
+		},
+			[]string{"That was held back, and taken for true at 2026-11-23T09:21:00.000000Z."}, nil},
+		"stale": {func(f *ledger.Explained, _ *explainReport) { f.State.Status, f.State.Stale = presence.Unknown, true },
+			[]string{"alice is unknown since 2026-11-23T09:20:00.000000Z (10m0s ago): there has been no answer for longer than stale_after allows"}, []string{"brought"}},
+		"never answered": {func(f *ledger.Explained, r *explainReport) {
+			f.State.Status, f.State.LastSeq, f.Events, f.Seen, r.Stream.Entry = presence.Unknown, 0, nil, time.Time{}, nil
+			answers(r, func(d *daemonStory) {
+				d.Refused = true
+				d.Answers[0] = daemonAnswer{AskedAt: d.Answers[0].AskedAt, Result: "660000012", Code: 660000012, HTTP: 200, RequestID: "78"}
+			})
+		}, []string{"ZIM has not said a status yet", "ZIM answered code 660000012", "(request 78)", "ZIM refuses the id itself"}, []string{"newest answer that said"}},
+		"missed": {func(f *ledger.Explained, r *explainReport) {
+			f.Sweeps[0].Missed = true
+			answers(r, func(d *daemonStory) {
+				d.Answers = append(d.Answers, daemonAnswer{AskedAt: explainNow.Add(-time.Second), Result: "timeout"})
+			})
+		}, []string{"left 1s ago: no answer: timeout (request without an id)", "said a status was asked for 3s ago: ZIM said online", "no answer about it in the newest complete sweep."}, nil},
+		"waits": {func(f *ledger.Explained, r *explainReport) {
+			f.Held = &presence.Held{To: presence.Offline, Detail: presence.NoSession, After: explainNow.Add(-9 * time.Second), SeenAt: explainNow.Add(-8 * time.Second)}
+			r.hold.Offline = 30 * time.Second
+			answers(r, func(d *daemonStory) { d.Answers[0].Status = "offline" })
+		}, []string{"A change to offline (no session) waits to be confirmed", "asked for at 2026-11-23T09:30:22.000000Z or later", "dropped when one says online again"}, []string{"not what was told"}},
+		"in an incident": {func(_ *ledger.Explained, r *explainReport) {
+			answers(r, func(d *daemonStory) { d.Answers[0].Status = "offline" })
+		}, []string{"That is not what was told when the database was asked"}, nil},
+		"suppressed": {func(_ *ledger.Explained, r *explainReport) {
+			answers(r, func(d *daemonStory) {
+				d.Suppressed = []daemonSuppressed{{Why: "hold"}, {Why: "incident", Status: "offline", Detail: "timeout", At: explainNow}}
+			})
+		}, []string{"2 changes answered lately and not told: hold 1, incident 1. The newest, to offline (timeout)", "was not confirmed"}, nil},
+		"removed": {func(f *ledger.Explained, _ *explainReport) {
+			f.State.Watched, f.State.Status, f.Added = false, presence.Unknown, time.Time{}
+		}, []string{"when it was found to have left the watchlist: event 41"}, []string{"It is on", "It is not on"}},
+		"back": {func(f *ledger.Explained, _ *explainReport) { f.State.Watched, f.State.Status = false, presence.Unknown },
+			[]string{"It is on the watchlist again since"}, nil},
+		"about to be removed": {func(f *ledger.Explained, _ *explainReport) { f.Added = time.Time{} }, []string{"the next sweep tells it as removed"}, nil},
+		"a standby": {func(_ *ledger.Explained, r *explainReport) {
+			answers(r, func(d *daemonStory) { d.Owner, d.Holds, d.Answers = "host:2:b", false, nil })
+		}, []string{"The daemon that was asked knows of no request about it.", "host:2:b, does not poll the app: host:1:a does."}, nil},
+		"no daemon": {func(_ *ledger.Explained, r *explainReport) {
+			r.Daemon = explainDaemon{URL: "http://x", Why: "connection refused"}
+		},
+			[]string{"known to have been so at 2026-11-23T09:29:00.000000Z, 1m0s ago", "the daemon at http://x could not be asked: connection refused.", "polled by host:1:a"}, nil},
+		"nobody polls": {func(f *ledger.Explained, _ *explainReport) { f.Holder = ledger.Holder{} }, []string{"Nobody polls the app"}, nil},
+		"expired":      {func(f *ledger.Explained, _ *explainReport) { f.Holder.Expires = explainNow.Add(-time.Second) }, []string{"nobody polls it"}, nil},
+		"not told yet": {func(_ *ledger.Explained, r *explainReport) {
+			for i := range r.Events {
+				r.Events[i].Told, r.Events[i].StreamSeq, r.Stream.Entry = "not told yet", 0, nil
+			}
+		}, []string{"Its newest event, 41, is not in PRESENCE_1: not told yet.", "The bucket has no entry of it."}, nil},
+		"restored": {func(_ *ledger.Explained, r *explainReport) {
+			for i := range r.Events {
+				r.Events[i].Told, r.Stream.Entry = "another event", &explainEntry{Seq: 40, ID: "x"}
+			}
+		}, []string{"has another one, message 60", "The bucket has event 40 of it, and not its newest."}, nil},
+		"no bucket": {func(_ *ledger.Explained, r *explainReport) { r.Stream.Bucketless = true }, []string{"There is no bucket."}, nil},
+		"no NATS":   {func(_ *ledger.Explained, r *explainReport) { r.Stream.Why = "not connected" }, []string{"NATS could not be asked (not connected)"}, []string{"bucket"}},
+		"new":       {func(f *ledger.Explained, _ *explainReport) { *f = ledger.Explained{Added: f.Added} }, []string{"no sweep has found it there yet"}, []string{"unknown", "sweeps:"}},
+	} {
+		r := explained(c.change)
+		said := strings.Join(r.Summary, "\n")
+		for _, want := range c.want {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s: without %q:\n%s", name, want, said)
+			}
+		}
+		for _, not := range c.not {
+			if strings.Contains(said, not) {
+				t.Errorf("%s: with %q:\n%s", name, not, said)
+			}
+		}
+		if text := r.text(); !strings.HasPrefix(text, said) {
+			t.Errorf("%s: the text does not begin with the sentences:\n%s", name, text)
+		}
+	}
+}
