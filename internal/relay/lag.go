@@ -34,5 +34,5 @@ func (r *Relay) lag(ctx context.Context) (events int64, oldest time.Time, err er
 		return 0, oldest, err
 	}
 	newest, err := r.Ledger.Newest(ctx)
-	return newest - untold[0].Seq + 1, untold[0].ObservedAt, err
+	return newest - untold[0].Seq + 1, untold[0].KnownAt(), err
 }

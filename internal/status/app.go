@@ -85,7 +85,7 @@ func (a *App) Told(events int, newest presence.Event, lag int64) {
 		add(a.told, events)
 		a.delay.Observe(max(0, time.Since(newest.KnownAt())).Seconds())
 	}
-	a.lag.told(lag, newest.ObservedAt)
+	a.lag.told(lag, newest.KnownAt())
 }
 
 // SetLag says how many events the ledger has that the stream has not, and how
