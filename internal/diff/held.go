@@ -86,10 +86,10 @@ func (m *Memory) SetHold(hold Hold, tell func(Suppressed)) {
 
 // AddHeld puts in a change that waits as the ledger knows it, once its user is in.
 // One that can be told no more is settled: its user is not watched, or unknown, or
-// told to be so already.
+// told to be so already, or something was told behind it.
 func (m *Memory) AddHeld(c presence.Held) {
 	r := m.find(c.User.ID)
-	if r == nil || r.status == presence.Unknown || r.status == c.To || c.To == presence.Unknown {
+	if r == nil || r.status == presence.Unknown || r.status == c.To || c.To == presence.Unknown || micros(c.SeenAt) < r.told {
 		m.settled[c.User.No] = struct{}{}
 		return
 	}

@@ -92,13 +92,14 @@ func TestUserNeverStepsBack(t *testing.T) {
 // What can be told no more is settled when it is loaded.
 func TestLoadedAndVoid(t *testing.T) {
 	m := online(Hold{Offline: time.Minute, Online: time.Minute}, 2)
+	m.Add(presence.State{User: user(5), Watched: true, Status: presence.Online, Since: at(1), ObservedAt: at(3)}, at(3))
 	m.Add(presence.State{User: user(3), Watched: true}, time.Time{})
-	for no, to := range map[uint32]presence.Status{1: presence.Online, 2: presence.Offline, 3: presence.Online, 4: presence.Offline} {
+	for no, to := range map[uint32]presence.Status{1: presence.Online, 2: presence.Offline, 3: presence.Online, 4: presence.Offline, 5: presence.Offline} {
 		m.AddHeld(presence.Held{User: user(no), To: to, After: at(1), SeenAt: at(2)})
 	}
 	c := m.Take()
 	slices.Sort(c.Settled)
-	if diff := cmp.Diff(presence.Changes{Settled: []uint32{1, 3, 4}}, c); diff != "" || m.Held() != 1 {
+	if diff := cmp.Diff(presence.Changes{Settled: []uint32{1, 3, 4, 5}}, c); diff != "" || m.Held() != 1 {
 		t.Errorf("%d held; changes (-want +got):\n%s", m.Held(), diff)
 	}
 }

@@ -221,8 +221,17 @@ func TestParts(t *testing.T) {
 			c.States = append(c.States, presence.State{User: presence.User{No: uint32(1000 + i)}, LastSeq: int64(i)})
 		}
 		c.States = rapid.Permutation(c.States).Draw(t, "states")
+		c.Held = make([]presence.Held, rapid.IntRange(0, 50).Draw(t, "held"))
+		c.Settled = make([]uint32, rapid.IntRange(0, 50).Draw(t, "settled"))
+		held, settled := len(c.Held), len(c.Settled)
 		most, transitions, states, next := rapid.IntRange(1, 40).Draw(t, "most"), len(c.Transitions), len(c.States), int64(first)
 		for part := range parts(c, most) {
+			if held, settled = held-len(part.Held), settled-len(part.Settled); len(part.Held) > most || len(part.Settled) > most {
+				t.Fatalf("a part of %d held and %d settled, the most is %d", len(part.Held), len(part.Settled), most)
+			}
+			if len(part.Held)+len(part.Settled) > 0 && transitions > len(part.Transitions) {
+				t.Fatalf("what is held or settled comes before %d transitions", transitions-len(part.Transitions))
+			}
 			if part.Empty() || len(part.Transitions) > most || len(part.States) > most {
 				t.Fatalf("a part of %d transitions and %d states, the most is %d", len(part.Transitions), len(part.States), most)
 			}
@@ -242,8 +251,8 @@ func TestParts(t *testing.T) {
 			}
 			transitions -= len(part.Transitions)
 		}
-		if transitions != 0 || states != 0 {
-			t.Fatalf("%d transitions and %d states are left over", transitions, states)
+		if transitions != 0 || states != 0 || held != 0 || settled != 0 {
+			t.Fatalf("%d transitions, %d states, %d held and %d settled are left over", transitions, states, held, settled)
 		}
 	})
 }
