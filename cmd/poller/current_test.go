@@ -16,7 +16,7 @@ import (
 func TestNoSchemaIsMadeByTheWay(t *testing.T) {
 	t.Parallel()
 	commands := [][]string{
-		{"state"}, {"verify"}, {"replay", "list"}, {"replay", "--dry-run"}, {"prune", "--dry-run"}, {"prune"},
+		{"state"}, {"plan"}, {"verify"}, {"replay", "list"}, {"replay", "--dry-run"}, {"prune", "--dry-run"}, {"prune"},
 		{"forget", "user", "--dry-run"}, {"forget", "user", "--yes"}, {"adopt", "--dry-run"},
 	}
 	refused := func(says string, database string) {

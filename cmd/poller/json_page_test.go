@@ -30,6 +30,7 @@ func TestJSONPage(t *testing.T) {
 		"poller replay with --dry-run": {dryReport{}},
 		"poller verify":                {verifyReport{}, verifyFinding{}},
 		"poller prune":                 {pruneReport{}, pruneDay{}, pruneSnapshots{}},
+		"poller plan":                  {planReport{}, planHold{}, planMeasured{}, planPoint{}},
 		"poller forget":                {forgetReport{}, forgetPlace{}},
 		"poller explain": {explainReport{}, explainHeld{}, explainEvent{}, explainSweep{}, explainHolder{}, explainDaemon{}, daemonStory{},
 			daemonAnswer{}, daemonSuppressed{}, daemonIncident{}, explainStream{}, explainEntry{}},

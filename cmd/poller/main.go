@@ -34,6 +34,7 @@ type cli struct {
 	Prune        pruneCmd        `cmd:"" help:"Drop what is older than retention says; the daemon does so every hour."`
 	Demo         demoCmd         `cmd:"" help:"Show the whole program at work, with everything that it needs in one process."`
 	Watch        watchCmd        `cmd:"" help:"The watchlist."`
+	Plan         planCmd         `cmd:"" help:"What a number of users costs: sweep time, delay, share of the budget, and what fits."`
 	Check        checkCmd        `cmd:"" help:"Check the configuration."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the database up to the schema of this program."`
 	ZimSimulator zimSimulatorCmd `cmd:"" name:"zim-simulator" help:"A simulated ZIM on a port, for tests."`

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,20 @@ func (w Want) batch() int {
 		return w.Batch
 	}
 	return max(1, min(w.Batch, int(maxQuery/w.IDBytes)))
+}
+
+// IDBytes is how many bytes an id takes in a request: its key, and three for each byte
+// that a URL wants encoded.
+func IDBytes(id []byte) int {
+	n := len("&UserId%5B%5D=")
+	for _, ch := range id {
+		if 'a' <= ch && ch <= 'z' || 'A' <= ch && ch <= 'Z' || '0' <= ch && ch <= '9' || strings.IndexByte("-._~", ch) >= 0 {
+			n++
+		} else {
+			n += 3
+		}
+	}
+	return n
 }
 
 // window is the time in which at most limit requests go: no second may hold more,
