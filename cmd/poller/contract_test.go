@@ -27,7 +27,7 @@ func TestContract(t *testing.T) {
 	w := newWorld(t)
 	w.tellsEverything()
 
-	sorts, kinds, encoded := map[string]bool{}, map[string]bool{}, 0
+	sorts, kinds, encoded, confirmed := map[string]bool{}, map[string]bool{}, 0, false
 	for _, name := range w.streams() {
 		for _, m := range w.messages(name) {
 			if err := rules.judge(m); err != nil {
@@ -36,21 +36,27 @@ func TestContract(t *testing.T) {
 			}
 			sorts[strings.NewReplacer("4000000001", "app").Replace(m.stream)+" "+typeOf(t, m.data)] = true
 			kinds[w.readByOthers(m)] = true
+			confirmed = confirmed || strings.Contains(string(m.data), `"confirmed_at":"`)
 			if strings.Contains(m.subject, "=") {
 				encoded++
 			}
 		}
 	}
 	want := []string{
-		"KV_presence_app presence.transition.v1", "PRESENCE_CONTROL_app presence.erased.v1", "PRESENCE_REPLAY_app_all presence.state.v1",
+		"KV_presence_app presence.transition.v1", "PRESENCE_CONTROL_app presence.erased.v1", "PRESENCE_CONTROL_app presence.incident.v1",
+		"PRESENCE_CONTROL_app presence.lease.v1", "PRESENCE_CONTROL_app presence.sweep.v1", "PRESENCE_REPLAY_app_all presence.state.v1",
 		"PRESENCE_REPLAY_app_all presence.transition.v1", "PRESENCE_REPLAY_app_net presence.net.v1", "PRESENCE_app presence.transition.v1",
 	}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(sorts))); diff != "" {
 		t.Errorf("sorts of messages (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"", "baseline", "erased", "offline", "online", "removed"}, slices.Sorted(maps.Keys(kinds))); diff != "" {
+	if diff := cmp.Diff([]string{"", "baseline", "erased", "offline", "online", "removed", "stale"}, slices.Sorted(maps.Keys(kinds))); diff != "" {
 		t.Errorf("kinds (-want +got):\n%s", diff)
 	}
+	if !confirmed {
+		t.Error("no event was held back")
+	}
+	w.auditControls()
 	if encoded < len(awkward) {
 		t.Errorf("%d messages of users whose ids are encoded, want %d and more", encoded, len(awkward))
 	}
@@ -88,6 +94,7 @@ func (w *world) tellsEverything() {
 	w.runs("replay", "--name", "all", "--with-state", "--from", "20")
 	first := w.newest(`select min(finished) from snapshots where app_id = $1`)
 	w.runs("replay", "--name", "net", "--snapshots", "--from", first.UTC().Format(time.RFC3339Nano))
+	w.tellsOfItself()
 	// Told as erased where it stands are only events that were not told before.
 	w.nats.Stop()
 	for _, id := range []string{"=2E", "a space"} {
@@ -205,6 +212,20 @@ func (w *world) readOurselves(sort string, data []byte) (e envelope, user string
 		var read presence.Erased
 		read, err = presence.ParseErased(data)
 		e.ID, e.Time = read.ID(), read.ErasedAt
+	case presence.SweepType:
+		var read presence.SweepTold
+		read, err = presence.ParseSweepTold(data)
+		if e.ID, e.Time = read.ID(), read.StartedAt; read.Finished() {
+			e.Time = read.FinishedAt
+		}
+	case presence.IncidentType:
+		var read presence.IncidentTold
+		read, err = presence.ParseIncidentTold(data)
+		e.ID, e.Time = read.ID(), read.EndedAt
+	case presence.LeaseType:
+		var read presence.LeaseTold
+		read, err = presence.ParseLeaseTold(data)
+		e.ID, e.Time = read.ID(), read.At
 	default:
 		err = fmt.Errorf("no such type: %s", sort)
 	}
