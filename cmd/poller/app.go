@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/zim-presence/poller/internal/budget"
+	"github.com/zim-presence/poller/internal/clock"
 	"github.com/zim-presence/poller/internal/diff"
 	"github.com/zim-presence/poller/internal/evidence"
 	"github.com/zim-presence/poller/internal/ledger"
@@ -31,7 +32,9 @@ type app struct {
 	schedule poll.Schedule
 	list     *watched
 	zim      *zim.Client
+	clock    *clock.Clock
 	budget   *budget.Limiter
+	full     float64 // the budget's rate while ZIM does not complain
 	rate     float64 // as configured
 	ledger   *ledger.Ledger
 	stream   *stream.Stream
@@ -40,6 +43,7 @@ type app struct {
 	take     wish          // that the lease be gone for
 	leave    wish          // that the lease be given up between two sweeps
 	lost     lost          // whom the bucket lacks
+	verdict  verdict
 	metrics  *status.App
 	checks   *status.Checks
 	evidence *evidence.Book
@@ -70,13 +74,15 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	it.evidence = evidence.NewBook()
 	it.budget = budget.New(a.Rate, it.holder.allow)
 	it.rate = a.Rate
-	it.metrics.SetRate(it.budget.Rate())
+	it.clock, it.full = clock.New(nil), it.budget.Rate()
+	it.metrics.SetRate(it.full)
 	it.terms = ledger.Terms{Owner: me, TTL: cfg.Lease.TTL, Window: it.budget.Window()}
 	it.list = &watched{Watchlist: watchlist.New(db.Pool), app: a.AppID, log: it.log}
 	it.ledger = ledger.New(db.Pool, a.AppID, log)
 	it.zim, err = zim.New(zim.Config{
 		BaseURL: a.BaseURL, AppID: a.AppID, Secret: string(a.ServerSecret), Rate: a.Rate, BatchSize: a.BatchSize,
-		Timeout: a.Timeout, Budget: it.budget, Allowed: it.holder.allowed, Attempted: it.attempted, Log: log,
+		Timeout: a.Timeout, Budget: it.budget, Allowed: it.holder.allowed, Now: it.clock.Now,
+		Attempted: it.attempted, Outage: it.outage, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("app %d: %w", a.AppID, err)
@@ -112,6 +118,7 @@ func (a *app) hold(ctx context.Context) {
 	pause := newPause()
 	for ctx.Err() == nil {
 		a.metrics.SetLease(false, 0)
+		a.metrics.SetBreaker(false)
 		lease, err := a.win(ctx)
 		if err != nil {
 			return // ctx has ended

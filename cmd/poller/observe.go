@@ -22,10 +22,11 @@ const overdueAfter = time.Minute
 
 // recorder is the recording half under a lease, with its metrics and checks.
 func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.Teller) *poll.Recorder {
+	a.foundOut()
 	return &poll.Recorder{
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
 		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop, Leave: a.leave,
-		Hold: a.holds, StaleAfter: a.staleAfter,
+		Hold: a.holds, StaleAfter: a.staleAfter, Now: a.clock.Now,
 		MaxOfflineShare: a.plausible.MaxOfflineShare, Patience: a.plausible.Patience,
 		Again:     a.lost.take,
 		Committed: a.committed,
@@ -76,9 +77,7 @@ func (a *app) upkeep() *relay.Upkeep {
 }
 
 func (a *app) attempted(t zim.Attempt) {
-	a.metrics.Attempted(t.Result, t.Elapsed)
-	a.metrics.BudgetSpent(1)
-	a.metrics.SetRate(a.budget.Rate())
+	a.asked(t)
 	a.evidence.Attempted(evidence.Request{
 		AskedAt: t.AskedAt, At: t.At, Lane: string(t.Lane), Result: t.Result, Code: t.Code, Status: t.Status, RequestID: t.RequestID,
 		Batch: t.Batch, Observations: t.Observations, Missed: t.Missed,
@@ -122,11 +121,11 @@ func (a *app) swept(r poll.Report, err error) {
 	var asked *zim.Error
 	switch {
 	case errors.As(err, &asked):
-		a.checks.Set(a.check("zim"), asked)
+		a.answered(asked)
 	case errors.Is(err, context.Canceled), errors.Is(err, ledger.ErrLeaseLost):
 		// says nothing about ZIM
 	case err == nil:
-		a.checks.Set(a.check("zim"), blind(r))
+		a.answered(blind(r))
 		a.checks.Remove(a.check("ledger"))
 	}
 }

@@ -20,6 +20,7 @@ type App struct {
 
 	incidents     counts
 	incidentUsers prometheus.Gauge
+	breaker, skew prometheus.Gauge
 }
 
 func newApp(f families, app string) *App {
@@ -37,6 +38,7 @@ func newApp(f families, app string) *App {
 		request: f.request.WithLabelValues(app), sweep: f.sweep.WithLabelValues(app), commit: f.commit.WithLabelValues(app),
 		delay:     f.delay.WithLabelValues(app),
 		incidents: countsBy(f.incidents, app, outcomes()), incidentUsers: f.incidentUsers.WithLabelValues(app),
+		breaker: f.breaker.WithLabelValues(app), skew: f.skew.WithLabelValues(app),
 		lag: newLag(f.lag.WithLabelValues(app), app),
 	}
 }
@@ -53,6 +55,12 @@ func (a *App) BudgetSpent(n uint64) { a.slots.Add(float64(n)) }
 
 // SetRate says how many requests a second the budget allows at the moment.
 func (a *App) SetRate(rate float64) { a.rate.Set(rate) }
+
+// SetBreaker says whether requests are held up because ZIM does not answer.
+func (a *App) SetBreaker(open bool) { a.breaker.Set(flag(open)) }
+
+// SetSkew says how far this machine's clock is ahead of ZIM's.
+func (a *App) SetSkew(ahead time.Duration) { a.skew.Set(ahead.Seconds()) }
 
 // Recorded counts what a commit has written, and the time that it took. To be
 // called after the commit.

@@ -70,6 +70,9 @@ func TestAppCounts(t *testing.T) {
 		}},
 		{"budget", func(a *App) { a.BudgetSpent(1); a.BudgetSpent(20) }, map[string]float64{"budget_slots_total": 21}},
 		{"rate", func(a *App) { a.SetRate(20); a.SetRate(7.5) }, map[string]float64{"budget_rate": 7.5}},
+		{"an outage", func(a *App) { a.SetBreaker(true) }, map[string]float64{"breaker_open": 1}},
+		{"an outage that is over", func(a *App) { a.SetBreaker(true); a.SetBreaker(false) }, map[string]float64{}},
+		{"clocks", func(a *App) { a.SetSkew(-1500 * time.Millisecond) }, map[string]float64{"zim_clock_skew_seconds": -1.5}},
 		{"a sweep that runs", func(a *App) { a.SweepStarted(300) }, map[string]float64{
 			"sweeps_started_total": 1, "sweep_running": 1, "watched_users": 300,
 		}},

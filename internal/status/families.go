@@ -12,6 +12,7 @@ type families struct {
 
 	incidents     *prometheus.CounterVec
 	incidentUsers *prometheus.GaugeVec
+	breaker, skew *prometheus.GaugeVec
 }
 
 func newFamilies(r prometheus.Registerer) families {
@@ -19,8 +20,10 @@ func newFamilies(r prometheus.Registerer) families {
 		requests: counters(r, "poller_requests_total", "Requests sent to ZIM, repetitions included, by what became of each.", "result"),
 		request: histograms(r, "poller_request_duration_seconds", "Time from sending a request to the end of its reply or its failure.",
 			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
-		slots: counters(r, "poller_budget_slots_total", "Slots of the request budget that were spent."),
-		rate:  gauges(r, "poller_budget_rate", "Requests a second that are allowed at the moment: the setting, or less since ZIM said that it is too much."),
+		slots:   counters(r, "poller_budget_slots_total", "Slots of the request budget that were spent."),
+		rate:    gauges(r, "poller_budget_rate", "Requests a second that are allowed at the moment: the setting, or less since ZIM said that it is too much."),
+		breaker: gauges(r, "poller_breaker_open", "1 while ZIM does not answer and requests are held up, but for one at a time."),
+		skew:    gauges(r, "poller_zim_clock_skew_seconds", "How far this machine's clock is ahead of ZIM's, by the dates of its replies; 0 while nothing is known."),
 
 		started: counters(r, "poller_sweeps_started_total", "Sweeps begun."),
 		sweeps:  counters(r, "poller_sweeps_total", "Sweeps ended, by whether everybody was asked about (complete) or the sweep was broken off (partial).", "outcome"),
