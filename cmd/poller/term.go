@@ -93,7 +93,7 @@ func (a *app) load(ctx context.Context, lease *ledger.Lease) (*diff.Memory, erro
 	}
 	memory := diff.New(lease.LastSeq())
 	err := lease.Load(ctx, func(u ledger.Loaded) error {
-		memory.Add(u.State, u.Seen)
+		memory.Add(u.State, u.Answered) // a change that is held knows better
 		if u.Held != nil {
 			memory.AddHeld(*u.Held)
 		}

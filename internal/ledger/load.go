@@ -20,11 +20,14 @@ type Loaded struct {
 	// State has in Since and ObservedAt when the user's status and what is known of
 	// it last changed; no later event of the user is observed before.
 	State presence.State
-	// Seen is the latest moment at which the user is known to have been in that
-	// state: the row's own, or the start of the newest complete sweep that did not
-	// miss the user. Of whom a change is held, it is the After of that: the sweeps
-	// behind it may have been told otherwise. It is zero for who was never answered,
-	// and for who has gone stale.
+	// Answered is the latest moment behind which the user is known to have been
+	// answered, whatever the answer was: when the row's own request left, or the start
+	// of the newest complete sweep that did not miss the user. It is zero for who was
+	// never answered, and for who has gone stale.
+	Answered time.Time
+	// Seen is the latest moment at which the user is known to have been in that state:
+	// Answered, or, of whom a change is held, the After of that, since the answers
+	// behind it said otherwise.
 	Seen time.Time
 	// Held is the change that waits to be confirmed; nil for none.
 	Held *presence.Held
@@ -87,7 +90,8 @@ func scanLoaded(row pgx.CollectableRow, seen sightings) (user Loaded, err error)
 	}
 	if asked != nil {
 		s.AskedAt = asked.UTC()
-		user.Seen = seen.of(s.User.No, s.AskedAt)
+		user.Answered = seen.of(s.User.No, s.AskedAt)
+		user.Seen = user.Answered
 	}
 	if to != nil {
 		h := presence.Held{User: s.User, After: after.UTC(), SeenAt: seenAt.UTC()}
