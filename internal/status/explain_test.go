@@ -83,7 +83,7 @@ func TestExplainOneAtATime(t *testing.T) {
 		})
 	}
 	<-began
-	r := httptest.NewRequest("GET", "/explain?app=7&user=a", nil)
+	r := httptest.NewRequest(http.MethodGet, "/explain?app=7&user=a", nil)
 	r.Header.Set(ExplainHeader, "1")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
