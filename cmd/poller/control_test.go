@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/internal/stream"
 	"github.com/zim-presence/poller/internal/zimsim"
 	"github.com/zim-presence/poller/presence"
@@ -268,5 +270,36 @@ func TestControlGoesOn(t *testing.T) {
 	}
 	if n := daemon.logged("sweeps, incidents and the lease cannot be told on the control stream; the events go on"); n != 0 {
 		t.Errorf("%d warnings without trouble", n)
+	}
+}
+
+// Where the permissions are missing to tell beside the events, the events go on, readiness is green, and it is said once.
+func TestControlDenied(t *testing.T) {
+	t.Parallel()
+	_, config := permissions(t)
+	config = regexp.MustCompile(`"[^"]*(control|CONTROL)[^"]*",?`).ReplaceAllString(config, "")
+	server := localtest.NATSConfigured(t, strings.Replace(config, "users: [", "users: [ { user: admin, password: secret },", 1))
+	w := newWorld(t, "POLLER_HTTP_LISTEN=127.0.0.1:0")
+	w.env = append(w.env, "POLLER_NATS_URL=nats://poller:secret@"+server.Addr())
+	w.js = connectAs(t, server, "admin")
+	users := population(50)
+	w.set(users)
+	w.watch(keys(users)...)
+	daemon := w.start("run")
+	w.newEvents(0, len(users))
+	w.until("it has failed twice", func() bool { return w.metric(daemon, `poller_control_failures_total{app="4000000001"}`) >= 2 })
+	changed := among(users, zimsim.Online, 5)
+	for _, id := range changed {
+		w.set(map[string]zimsim.State{id: zimsim.LoggedOut})
+	}
+	w.newEvents(len(users), len(changed))
+	w.untilReady(daemon)
+	daemon.stop()
+	w.audit()
+	if n := daemon.logged("sweeps, incidents and the lease cannot be told on the control stream; the events go on"); n != 1 {
+		t.Errorf("said %d times that they cannot be told, want once", n)
+	}
+	if all := w.controls(); len(all) > 0 {
+		t.Errorf("told all the same: %v", all)
 	}
 }

@@ -274,6 +274,9 @@ func (w *world) erased() presence.SeqSet {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+		if m.Subject != presence.ControlSubject(worldApp, presence.ErasedWord) {
+			continue
+		}
 		e, err := presence.ParseErased(m.Data)
 		if err != nil {
 			w.t.Fatal(err)

@@ -35,7 +35,7 @@ func connectAs(t *testing.T, server *localtest.ConfiguredNATS, user string) jets
 func (w *world) refusedInNATS(reader, poller jetstream.JetStream) {
 	t := w.t.(*testing.T)
 	app := strconv.Itoa(worldApp)
-	event, bucket := "PRESENCE_"+app, "KV_presence_"+app
+	event, bucket, control := "PRESENCE_"+app, "KV_presence_"+app, "PRESENCE_CONTROL_"+app
 	before := w.state(reader, event) + w.state(reader, bucket)
 	w.readsAll(reader)
 	subjects := []string{
@@ -43,12 +43,15 @@ func (w *world) refusedInNATS(reader, poller jetstream.JetStream) {
 		"$JS.API.STREAM.DELETE." + bucket, "$JS.API.STREAM.UPDATE." + bucket, "$JS.API.STREAM.MSG.DELETE." + bucket,
 		"$JS.API.STREAM.SNAPSHOT." + event, "$JS.API.STREAM.RESTORE." + event, "$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.LIST",
 		"$JS.API.CONSUMER.DELETE." + event + ".x", "$JS.API.CONSUMER.LIST." + event, "$KV.presence_" + app + ".alice", "presence.v1.1.online.alice",
+		presence.ControlSubject(worldApp, presence.ErasedWord), presence.ControlSubject(1, presence.SweepWord), "$JS.API.STREAM.DELETE." + control,
+		"$JS.API.STREAM.PURGE." + control, "$JS.API.STREAM.UPDATE." + control, "$JS.API.STREAM.MSG.DELETE." + control,
 	}
 	for user, js := range map[string]jetstream.JetStream{"reader": reader, "poller": poller} {
 		tries := subjects
 		if user == "reader" {
 			tries = append([]string{
 				presence.Subject(worldApp, presence.KindOnline, "mallory"), "$JS.API.STREAM.CREATE." + event, "$JS.API.STREAM.PURGE." + bucket,
+				presence.ControlSubject(worldApp, presence.SweepWord), presence.ControlSubject(worldApp, presence.LeaseWord), "$JS.API.STREAM.CREATE." + control,
 			}, subjects...)
 		}
 		for _, subject := range tries {
@@ -86,6 +89,15 @@ func (w *world) mends(admin, operator jetstream.JetStream) {
 	if _, err := operator.UpdateStream(ctx, edited); err != nil {
 		w.t.Errorf("nats stream edit: %v", err)
 	}
+	control, err := operator.Stream(ctx, "PRESENCE_CONTROL_"+app)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	beside := control.CachedInfo().Config
+	beside.MaxAge = edited.MaxAge
+	if _, err := operator.UpdateStream(ctx, beside); err != nil {
+		w.t.Errorf("nats stream edit of the control stream: %v", err)
+	}
 	bucket, err := operator.Stream(ctx, "KV_presence_"+app)
 	if err != nil {
 		w.t.Fatal(err)
@@ -96,7 +108,7 @@ func (w *world) mends(admin, operator jetstream.JetStream) {
 	if err := operator.DeleteKeyValue(ctx, "presence_"+app); err != nil {
 		w.t.Errorf("nats kv del: %v", err)
 	}
-	for _, subject := range []string{presence.Subject(worldApp, presence.KindOnline, "mallory"), "$KV.presence_" + app + ".mallory", "$JS.API.STREAM.DELETE.OTHER"} {
+	for _, subject := range []string{presence.Subject(worldApp, presence.KindOnline, "mallory"), "$KV.presence_" + app + ".mallory", "$JS.API.STREAM.DELETE.OTHER", "$JS.API.STREAM.DELETE.PRESENCE_CONTROL_" + app} {
 		w.denied("operator", operator.Conn(), subject)
 	}
 }
