@@ -78,8 +78,10 @@ func (r *Recorder) turn(ctx context.Context, w writer) error {
 	if err := r.decide(ctx, w); err != nil {
 		return err
 	}
+	if err := r.askAboutIncident(ctx, w); err != nil {
+		return err
+	}
 	now := r.now()
-	r.askAboutIncident(ctx, now)
 	if due, ok := r.Memory.NextDue(); r.lane.flight == nil && ok && !due.Add(gatherFor).After(now) {
 		r.lane.fly(ctx, r.Zim, r.Memory.Due(now, confirmAtOnce))
 	}

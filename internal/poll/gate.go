@@ -127,12 +127,17 @@ func (g *gate) turn(now time.Time) (outcome, Incident) {
 }
 
 // ask begins a round of asking again, if one is due, and returns whom to ask
-// about, in one batch; [gate.asked] ends it.
+// about, in one batch; [gate.asked] ends it. Where no flips are left it is none, and
+// there is a turn to be taken instead.
 func (g *gate) ask(now time.Time) []presence.User {
 	if g.incident == nil || !g.incident.isDue(now) {
 		return nil
 	}
 	sample := g.memory.SampleGated(sampleAtMost, g.dice)
+	if len(sample) == 0 {
+		g.incident.flipless = true
+		return nil
+	}
 	canaries := g.memory.SampleOnline(canariesAtMost, g.dice)
 	g.incident.start(now, sample, canaries)
 	users := append(sample, canaries...)

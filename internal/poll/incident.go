@@ -56,6 +56,7 @@ type incident struct {
 	pause    time.Duration
 	asking   *round // the one under way
 	last     *round // the one before
+	flipless bool   // who is gated still was answered for the first time
 }
 
 // round is one asking again. A user maps to what was answered, unknown before.
@@ -123,13 +124,11 @@ func (i *incident) stop(now time.Time) {
 
 // verdict decides, if it can; gated is how many users still are.
 func (i *incident) verdict(now time.Time, gated int, maxShare float64) outcome {
-	if gated == 0 {
+	if gated == 0 || i.flipless {
 		return discarded // everybody came back, or left the watchlist
 	}
 	if r := i.last; i.asking == nil && r != nil {
 		switch {
-		case len(r.sample) == 0:
-			return discarded // what is left are first answers
 		case r.back():
 			return discarded
 		case r.gone() && r.trusted(maxShare):

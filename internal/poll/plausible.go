@@ -20,7 +20,10 @@ func (r *Recorder) newGate() *gate {
 	if patience == 0 {
 		patience = defaultPatience
 	}
-	return &gate{share: r.MaxOfflineShare, patience: patience, memory: r.Memory, dice: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+	if r.dice == nil {
+		r.dice = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	return &gate{share: r.MaxOfflineShare, patience: patience, memory: r.Memory, dice: r.dice}
 }
 
 // believe brings an answer to the memory, whoever asked; again says that it came by
@@ -118,15 +121,19 @@ func (r *Recorder) decideAt() time.Time {
 	return r.gate.next(r.lane.flight == nil)
 }
 
-// askAboutIncident begins a round of asking again, ahead of whoever else is due.
-func (r *Recorder) askAboutIncident(ctx context.Context, now time.Time) {
+// askAboutIncident begins a round of asking again, if one is due, ahead of whoever
+// else is.
+func (r *Recorder) askAboutIncident(ctx context.Context, w writer) error {
 	if r.gate == nil || r.lane.flight != nil {
-		return
+		return nil
 	}
-	if users := r.gate.ask(now); len(users) > 0 {
-		r.lane.fly(ctx, r.Zim, users)
-		r.alive()
+	users := r.gate.ask(r.now())
+	if len(users) == 0 {
+		return r.decide(ctx, w)
 	}
+	r.lane.fly(ctx, r.Zim, users)
+	r.alive()
+	return nil
 }
 
 // askedAboutIncident ends a round, if one is under way.

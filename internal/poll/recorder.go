@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -133,6 +134,7 @@ type Recorder struct {
 	lane    lane
 	timer   *time.Timer // see wake
 	gate    *gate       // nil where everything is believed
+	dice    *rand.Rand  // of the gate; nil in the beginning
 	gatedBy int         // how many users are, as was reported
 
 	mu      sync.Mutex // guards all below
