@@ -255,8 +255,8 @@ func TestStrangeKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	strange := strings.NewReplacer(`"kind":"offline"`, `"kind":"stale"`, `"to":"offline"`, `"to":"unknown"`).Replace(string(data))
-	r.publish("presence.v1.1234567890.stale.alice", e.ID(), e.Seq, []byte(strange))
+	strange := strings.NewReplacer(`"kind":"offline"`, `"kind":"snoozing"`, `"to":"offline"`, `"to":"unknown"`).Replace(string(data))
+	r.publish("presence.v1.1234567890.snoozing.alice", e.ID(), e.Seq, []byte(strange))
 	r.told(r.change("alice", presence.Online))
 	for _, p := range []*program{p, some} {
 		p.upTo(4)
@@ -271,6 +271,60 @@ func TestStrangeKinds(t *testing.T) {
 	r.publish("presence.v1.1234567890.dozing.alice", e.ID(), e.Seq, []byte(strings.Replace(string(data), `"kind":"offline"`, `"kind":"dozing"`, 1)))
 	r.settled()
 	r.program(follow.Config{}).reaches(r)
+}
+
+// Stale users are unknown, and known again by a baseline; what was held back says when
+// it was confirmed. Who joins while a user is stale is told nothing of the user.
+func TestStaleAndConfirmed(t *testing.T) {
+	r := newRig(t)
+	r.told(r.change("alice", presence.Online), r.change("bob", presence.Online))
+	r.settled()
+	early, some := r.program(follow.Config{}), r.program(follow.Config{Users: []string{"alice"}, Kinds: []presence.Kind{presence.KindStale}})
+	early.upTo(2)
+	some.upTo(2)
+	stale := r.change("alice", presence.Unknown)
+	stale.Kind = presence.KindStale
+	confirmed := r.change("bob", presence.Offline)
+	confirmed.Encoding, confirmed.ConfirmedAt = presence.EncodingV2, confirmed.ObservedAt.Add(time.Minute)
+	r.retell(stale, confirmed)
+	r.told(stale, confirmed)
+	early.upTo(4)
+	some.upTo(3)
+	r.settled()
+	late := r.program(follow.Config{})
+	late.upTo(4)
+	for name, p := range map[string]*program{"early": early, "late": late} {
+		status, _, _ := p.snapshot()
+		if got := status["alice"]; got != presence.Unknown || status["bob"] != presence.Offline {
+			t.Errorf("%s: alice is %s and bob %s, want unknown and offline", name, got, status["bob"])
+		}
+	}
+	if told := some.heard(follow.Event); len(told) != 1 || told[0].Event.Kind != presence.KindStale || told[0].Event.To != presence.Unknown {
+		t.Errorf("who wants stale events alone is told %v", told)
+	}
+	if told := early.heard(follow.Event); len(told) != 2 || !told[1].Event.ConfirmedAt.Equal(confirmed.ConfirmedAt) {
+		t.Errorf("told %+v, want that it was confirmed at %s", told, confirmed.ConfirmedAt)
+	}
+	if states := late.heard(follow.State); len(states) != 1 || states[0].Event.User.ID != "bob" || !states[0].Event.ConfirmedAt.Equal(confirmed.ConfirmedAt) {
+		t.Errorf("the late one is told the states %+v", states)
+	}
+	if n := early.follower.Stats().Strange; n != 0 {
+		t.Errorf("%d events are strange", n)
+	}
+	r.told(r.change("alice", presence.Offline))
+	for _, p := range []*program{early, late} {
+		p.upTo(5)
+		p.reaches(r)
+	}
+}
+
+// retell puts events in the place of those that the ledger has.
+func (r *rig) retell(events ...presence.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range events {
+		r.ledger[e.Seq-1] = e
+	}
 }
 
 // untilEvent waits until an event was told.

@@ -15,10 +15,10 @@ const (
 	Reset What = iota + 1
 	// State: a user's status, as the last event of the user told it. A user who
 	// changes while the state is read may be told twice, the later status last; who
-	// is removed meanwhile is told as unknown.
+	// is removed or goes stale meanwhile is told as unknown.
 	State
 	// Current: the state is complete. Who was not told since [Reset] is not
-	// watched, or was never answered.
+	// watched, was never answered, or not for too long.
 	Current
 	// Event: something happened.
 	Event

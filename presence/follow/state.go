@@ -160,7 +160,7 @@ func (f *Follower) stand(each telling, s *standing, m *message) error {
 		s.users[e.User.ID] = standpoint{e.Seq, e.ObservedAt}
 	}
 	if e.To == presence.Unknown && m.pos <= s.begun {
-		return nil // removed before the reading began, and so not told before
+		return nil // removed or stale before the reading began, and so not told before
 	}
 	return f.tellState(each, m)
 }
