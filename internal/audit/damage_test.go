@@ -162,7 +162,7 @@ func (p *past) isSound(t *testing.T) {
 	first := p.gap[1] + front
 	want := &audit.Report{
 		App: app, First: p.pruned + 1, Last: p.last, Pruned: p.pruned, Accepted: int(p.gap[1] - p.gap[0] + 1),
-		Events: int(c.number(`select count(*) from transitions`)), Snapshots: sweeps - 2, Users: crowd - 1, Entries: crowd - 1,
+		Events: int(c.number(`select count(*) from transitions`)), Snapshots: sweeps - 1, Users: crowd - 1, Entries: crowd - 1,
 		Erased:   int(c.number(`select count(*) from transitions where kind = 'erased'`)),
 		Messages: int(p.last-first+1) - int(c.number(`select count(*) from transitions where kind = 'erased' and seq >= $1`, first)) + 1,
 		Standing: 1, Count: map[audit.Kind]int{},
@@ -210,7 +210,7 @@ type damage struct {
 }
 
 func damages() []damage {
-	return slices.Concat(ledgerDamages(), snapshotDamages(), stateDamages(), streamDamages(), bucketDamages(), erasureDamages())
+	return slices.Concat(ledgerDamages(), snapshotDamages(), stateDamages(), heldDamages(), streamDamages(), bucketDamages(), erasureDamages())
 }
 
 // erasedFrom returns the nth erased event of those that the stream had.

@@ -31,12 +31,20 @@ const (
 	mover  = "user 7" // goes and comes with every sweep
 	erased = "user 8"
 	absent = "user 9" // leaves the watchlist, and comes back
+
+	// What becomes of these when holds are configured in the end.
+	lasting = "user 21" // what was held back was confirmed
+	fickle  = "user 22" // waits to be confirmed
+	quiet   = "user 23" // has gone stale
+	left    = "user 24" // has gone stale, and left
+	again   = "user 25" // has gone stale, and come back
 )
 
 // past is a world with everything in it that is no damage: misses, removals and
 // returns, a beginning that was dropped for its age, a gap that an adoption
-// accepted, a user who was erased, two partitions, and a stream that has lost its
-// front. It is copied for each test.
+// accepted, a user who was erased, two partitions, a stream that has lost its
+// front, and, behind the last sweep, changes that were held back and users who went
+// stale. It is copied for each test.
 type past struct {
 	t      *testing.T
 	dsn    string
@@ -145,6 +153,7 @@ func (p *past) live(book *ledger.Ledger) {
 		must(t, lease.SaveSnapshot(ctx, snapshot))
 		p.sweep[sweep] = memory.LastSeq()
 	}
+	p.hold(lease, memory, at)
 	p.last = memory.LastSeq()
 }
 
