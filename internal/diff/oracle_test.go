@@ -343,11 +343,14 @@ func (w *world) restart() {
 			p.said = p.said.Add(-w.duration(3, "bound"))
 			p.newest = p.said
 		}
-		w.memory.Add(w.states[p.user.ID], p.said)
-		if h, ok := w.held[p.user.No]; ok {
+		h, waits := w.held[p.user.No]
+		if waits { // the sweeps since may have seen the user otherwise
+			p.said, p.newest, p.wait.Detail = h.After, h.After.Add(w.duration(3, "seen since")), h.Detail
+			w.memory.Add(w.states[p.user.ID], p.newest)
 			w.memory.AddHeld(h)
-			p.said, p.newest, p.wait.Detail = h.After, h.After, h.Detail
+			continue
 		}
+		w.memory.Add(w.states[p.user.ID], p.said)
 	}
 	w.memory.SetHold(w.hold, func(s Suppressed) { w.sups = append(w.sups, s) })
 }

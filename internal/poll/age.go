@@ -11,14 +11,14 @@ const (
 	seldomJudged = time.Minute
 )
 
-// judgeAge tells who is stale, if ages are judged: not before this term has asked
-// about everybody once, or could have for as long as is allowed. What an earlier
-// holder, or a stop, left behind is asked about before it is judged.
+// judgeAge tells who is stale, if ages are judged. It is due first when this term has
+// asked about everybody once, or could have for as long as is allowed: what an
+// earlier holder, or a stop, left behind is asked about before it is judged.
 func (r *Recorder) judgeAge(ctx context.Context, w writer) error {
-	now := r.now()
-	if r.StaleAfter == 0 || !r.asked && now.Before(r.began.Add(r.StaleAfter)) {
+	if r.StaleAfter == 0 {
 		return nil
 	}
+	now := r.now()
 	if err := w.commit(ctx); err != nil { // what comes of it has to be taken alone
 		return err
 	}

@@ -187,15 +187,10 @@ func (s *sweep) record(ctx context.Context, answers <-chan presence.Answer) (err
 	return err
 }
 
-// gather records an answer and those that are there already, and commits them. What
-// is committed together has no user twice where it is too much for one statement.
+// gather records an answer and those that are there already, and commits them. They
+// are of one asking, so no user is in two of them.
 func (s *sweep) gather(ctx context.Context, answer presence.Answer, answers <-chan presence.Answer) error {
 	for more := true; more; {
-		if pending := s.Memory.Pending(); pending > 0 && pending+len(answer.Observations) > commitAtMost {
-			if err := s.commit(ctx); err != nil {
-				return err
-			}
-		}
 		if err := s.observe(ctx, answer); err != nil {
 			return err
 		}
