@@ -206,13 +206,14 @@ func (m *Memory) takeHeld() (changes []presence.Held, settled []uint32) {
 	return changes, settled
 }
 
-// overtaken tells, once anybody was asked again, whether an answer was read before the newest one about r was
-// asked for, and came here behind it. That can be where the one who asks again and
-// the sweep ask at once. A clock that is behind what the ledger knows overtakes
-// nothing.
+// overtaken tells, once anybody was asked again, whether an answer was asked for
+// before the newest one about r was, and came here behind it. That can be where the
+// one who asks again and the sweep ask at once; which of the two ZIM looked at last
+// nobody knows, and what came first stands. A clock that is behind what the ledger
+// knows overtakes nothing.
 func (m *Memory) overtaken(r *record, a *presence.Answer) bool {
 	newest := m.answered(r)
-	return a.At.UnixMicro() < newest && newest <= m.newest
+	return a.AskedAt.UnixMicro() < newest && newest <= m.newest
 }
 
 // answered is when the newest answer about r was asked for, whatever it said.
