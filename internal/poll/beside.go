@@ -98,6 +98,7 @@ func (r *Recorder) hear(ctx context.Context, w writer, answer presence.Answer, o
 		if err := r.believe(ctx, w, answer, true); err != nil {
 			return err
 		}
+		w.count(answer, true)
 		if err := r.decide(ctx, w); err != nil {
 			return err
 		}

@@ -12,6 +12,9 @@ import (
 type writer interface {
 	number() int64
 	commit(ctx context.Context) error
+	// count is called with each answer, once it is observed; again says that it came
+	// by asking again.
+	count(a presence.Answer, again bool)
 	// decided is called when it is decided about everybody who is gated; the changes
 	// are discarded, and of all others who were it is believed.
 	decided(discarded []presence.Held)

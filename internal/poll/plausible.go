@@ -158,8 +158,9 @@ func (r *Recorder) giveUp() {
 	}
 }
 
-// decided between two sweeps concerns no report.
-func (between) decided([]presence.Held) {}
+// count and decided between two sweeps concern no report.
+func (between) count(presence.Answer, bool) {}
+func (between) decided([]presence.Held)     {}
 
 // decided counts who was answered and gated: who is discarded was missed.
 func (s *sweep) decided(discarded []presence.Held) {
@@ -175,8 +176,13 @@ func (s *sweep) decided(discarded []presence.Held) {
 }
 
 // count counts the observations of an answer that is observed already. Who is gated
-// is neither seen nor missed before that is decided.
-func (s *sweep) count(a presence.Answer) {
+// is neither seen nor missed before that is decided, or before asking again brings
+// that they are online.
+func (s *sweep) count(a presence.Answer, again bool) {
+	if again {
+		s.countBack(a)
+		return
+	}
 	s.report.Seen += len(a.Observations)
 	if s.Memory.Gated() == 0 {
 		return
@@ -188,6 +194,19 @@ func (s *sweep) count(a presence.Answer) {
 			}
 			s.gated[o.User.No] = struct{}{}
 			s.report.Seen--
+		}
+	}
+}
+
+// countBack counts who was gated and is online.
+func (s *sweep) countBack(a presence.Answer) {
+	if len(s.gated) == 0 {
+		return
+	}
+	for _, o := range a.Observations {
+		if _, of := s.gated[o.User.No]; of && o.Status == presence.Online {
+			delete(s.gated, o.User.No)
+			s.report.Seen++
 		}
 	}
 }

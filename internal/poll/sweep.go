@@ -215,7 +215,7 @@ func (s *sweep) observe(ctx context.Context, answer presence.Answer) error {
 	if err := s.believe(ctx, s, answer, false); err != nil {
 		return err
 	}
-	s.count(answer)
+	s.count(answer, false)
 	for _, m := range answer.Missed {
 		s.report.Missed[m.Reason]++
 		s.missed = append(s.missed, m.User.No)
