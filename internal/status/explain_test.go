@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 )
 
 // explainer knows one user of one app, whose id is no text.
@@ -63,38 +64,43 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// However many ask, they take one connection to the database; who does not wait that long is let go.
+// However many ask, they take one connection to the database; who has gone away meanwhile is let go.
 func TestExplainOneAtATime(t *testing.T) {
-	var at, most atomic.Int32
-	began, goOn := make(chan struct{}, 20), make(chan struct{})
-	h := Handler(NewMetrics("v1"), NewChecks(), func(context.Context, uint32, string) (any, error) {
-		most.Store(max(most.Load(), at.Add(1)))
-		began <- struct{}{}
-		<-goOn
-		at.Add(-1)
-		return 1, nil
-	})
-	var asking sync.WaitGroup
-	for range 20 {
-		asking.Go(func() {
-			if w := askExplain(h, "GET", "/explain?app=7&user=a", ExplainHeader); w.Code != 200 {
-				t.Errorf("got %d %s", w.Code, w.Body)
-			}
+	synctest.Test(t, func(t *testing.T) {
+		var explaining, asked int32
+		end := make(chan struct{})
+		h := Handler(NewMetrics("v1"), NewChecks(), func(context.Context, uint32, string) (any, error) {
+			atomic.AddInt32(&explaining, 1)
+			<-end
+			atomic.AddInt32(&explaining, -1)
+			atomic.AddInt32(&asked, 1)
+			return 1, nil
 		})
-	}
-	<-began
-	r := httptest.NewRequest(http.MethodGet, "/explain?app=7&user=a", nil)
-	r.Header.Set(ExplainHeader, "1")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r.WithContext(ctx))
-	if w.Code != 503 {
-		t.Errorf("who has gone away is answered %d, want 503", w.Code)
-	}
-	close(goOn)
-	asking.Wait()
-	if most.Load() != 1 {
-		t.Errorf("%d were explained at once, want 1", most.Load())
-	}
+		var asking sync.WaitGroup
+		for range 20 {
+			asking.Go(func() {
+				if w := askExplain(h, "GET", "/explain?app=7&user=a", ExplainHeader); w.Code != http.StatusOK {
+					t.Errorf("got %d %s", w.Code, w.Body)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := atomic.LoadInt32(&explaining); n != 1 {
+			t.Errorf("%d are explained at once, want 1", n)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/explain?app=7&user=a", nil)
+		r.Header.Set(ExplainHeader, "1")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r.WithContext(ctx))
+		if w.Code != http.StatusServiceUnavailable {
+			t.Errorf("who has gone away is answered %d, want 503", w.Code)
+		}
+		close(end)
+		asking.Wait()
+		if asked != 20 {
+			t.Errorf("%d were explained, want 20", asked)
+		}
+	})
 }
