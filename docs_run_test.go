@@ -276,9 +276,9 @@ func (w *shown) erase(t *testing.T, name string, position uint64) {
 	}
 }
 
-// What a replay tells beside the events is shown byte for byte but for the line
-// breaks.
-func TestDocsReplayWords(t *testing.T) {
+// What is told beside the events, live and by a replay, is shown byte for byte but for
+// the line breaks.
+func TestDocsWords(t *testing.T) {
 	shown := map[string]func(string) ([]byte, error){
 		presence.StandingType: func(text string) ([]byte, error) {
 			s, err := presence.ParseStanding([]byte(text))
@@ -293,6 +293,27 @@ func TestDocsReplayWords(t *testing.T) {
 				return nil, err
 			}
 			return n.Data()
+		},
+		presence.SweepType: func(text string) ([]byte, error) {
+			s, err := presence.ParseSweepTold([]byte(text))
+			if err != nil {
+				return nil, err
+			}
+			return s.Data()
+		},
+		presence.IncidentType: func(text string) ([]byte, error) {
+			i, err := presence.ParseIncidentTold([]byte(text))
+			if err != nil {
+				return nil, err
+			}
+			return i.Data()
+		},
+		presence.LeaseType: func(text string) ([]byte, error) {
+			l, err := presence.ParseLeaseTold([]byte(text))
+			if err != nil {
+				return nil, err
+			}
+			return l.Data()
 		},
 	}
 	for _, p := range pages(t) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,6 +43,8 @@ type scriptLine struct {
 	Users map[string]string `json:"users"`
 	Seq   int64             `json:"seq"`
 	Kind  string            `json:"kind"`
+	Alarm *bool             `json:"alarm"` // of alarm.js alone, as is the next
+	Sweep int64             `json:"sweep"`
 }
 
 // install puts the consumer and what it needs into a directory, by npm.
@@ -65,7 +68,13 @@ func install(t *testing.T) string {
 // consume starts the consumer against a server.
 func (w *world) consume(dir, server string, env ...string) *script {
 	w.t.Helper()
-	s := &script{w: w, cmd: exec.Command("node", "consumer.js", fmt.Sprint(uint32(worldApp)), server), done: make(chan struct{})}
+	return w.node(dir, env, "consumer.js", fmt.Sprint(uint32(worldApp)), server)
+}
+
+// node starts one of the programs.
+func (w *world) node(dir string, env []string, args ...string) *script {
+	w.t.Helper()
+	s := &script{w: w, cmd: exec.Command("node", args...), done: make(chan struct{})}
 	s.cmd.Dir = dir
 	s.cmd.Env = append(append(os.Environ(), "FORGET_EVERY=200"), env...)
 	s.cmd.Stderr = writer(func(p []byte) { s.mu.Lock(); s.said.Write(p); s.mu.Unlock() })
@@ -194,7 +203,7 @@ func (s *script) ends() {
 func TestJavaScript(t *testing.T) {
 	t.Parallel()
 	dir := install(t)
-	w := newWorld(t)
+	w := newWorld(t, "POLLER_STALE_AFTER=10s")
 	users := population(60)
 	w.set(users)
 	w.watch(keys(users)...)
@@ -221,7 +230,11 @@ func TestJavaScript(t *testing.T) {
 	w.erasedIsNoGap(early, proxy)
 	w.missingIsAGap(early, proxy)
 	w.anotherStream(early)
+	w.goStale(early)
+	alarm := w.node(dir, nil, "alarm.js", fmt.Sprint(uint32(worldApp)), "5", w.nats.URL())
+	w.until("the alarm hears of sweeps", func() bool { return alarm.sweeps() > 1 })
 	w.foreignMessages(early)
+	w.until("the alarm, since nothing is told though sweeps go on", func() bool { return alarm.rings() })
 	early.ends()
 	daemon.stop()
 }
@@ -339,6 +352,37 @@ func (w *world) foreignMessages(s *script) {
 	if strings.Count(s.complaints(), "beginning again") > before {
 		w.t.Errorf("behind foreign messages the consumer says %s", s.complaints())
 	}
+}
+
+// goStale has ZIM fail until users are stale.
+func (w *world) goStale(s *script) {
+	w.t.Helper()
+	w.strike(zimsim.Fault{Kind: zimsim.HTTPError}, func() {
+		w.until("users are stale", func() bool { return w.count(`select count(*) from presence where status = 'unknown'`) > 50 })
+		s.reaches()
+	})
+	w.until("they are known again", func() bool { return w.count(`select count(*) from user_states where stale`) == 0 })
+	s.reaches()
+	if !slices.ContainsFunc(s.printed(), func(l scriptLine) bool { return l.Kind == "stale" }) {
+		w.t.Error("the consumer says nothing of stale users")
+	}
+}
+
+// sweeps is of how many complete sweeps alarm.js has heard.
+func (s *script) sweeps() (n int) {
+	for _, line := range s.printed() {
+		if line.Sweep > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// rings tells whether alarm.js has raised the alarm last.
+func (s *script) rings() bool {
+	lines := s.printed()
+	last := lines[len(lines)-1]
+	return last.Alarm != nil && *last.Alarm
 }
 
 // away makes events while the consumer cannot hear them, one for each user in turn,

@@ -19,7 +19,7 @@ const EVENTS = `PRESENCE_${app}`;
 const BUCKET = `KV_presence_${app}`;
 const CONTROL = `PRESENCE_CONTROL_${app}`;
 const FORGET_EVERY = Number(process.env.FORGET_EVERY ?? 60_000); // milliseconds
-const KINDS = new Set(["online", "offline", "baseline", "removed"]);
+const KINDS = new Set(["online", "offline", "baseline", "removed", "stale"]);
 
 const nc = await connect({
   servers, user: NATS_USER, pass: NATS_PASSWORD, maxReconnectAttempts: -1, waitOnFirstConnect: true,
@@ -42,8 +42,8 @@ function read(message) {
 }
 
 // Yields what a stream holds now, and ends.
-async function* held(stream) {
-  const consumer = await js.consumers.get(stream);
+async function* held(stream, options) {
+  const consumer = await js.consumers.get(stream, options);
   let { num_pending: left } = await consumer.info(true);
   while (left > 0) {
     let got = 0;
@@ -95,7 +95,7 @@ async function follow({ from, created }) {
   }
 }
 
-async function take({ seq, prev_seq, log, kind, user_id, to, after, observed_at }) {
+async function take({ seq, prev_seq, log, kind, user_id, to, after, observed_at, confirmed_at }) {
   if (seq <= last.seq) {
     if (log !== last.log) throw new Error(`the numbering goes back from ${last.seq} to ${seq}`);
     return; // a duplicate
@@ -109,19 +109,19 @@ async function take({ seq, prev_seq, log, kind, user_id, to, after, observed_at 
   }
   last = { seq, log };
   if (user_id !== "") users.set(user_id, { seq, status: to }); // of every kind: to is the status behind it
-  if (KINDS.has(kind)) say({ seq, kind, user_id, to, after, observed_at });
+  if (KINDS.has(kind)) say({ seq, kind, user_id, to, after, observed_at, confirmed_at });
 }
 
 // The numbers of the events that were erased, as [first, last], both included.
 async function erased() {
   const runs = [];
   try {
-    for await (const message of held(CONTROL)) {
+    for await (const message of held(CONTROL, { filter_subjects: `presence.control.v1.${app}.erased` })) {
       const { type, data } = message.json();
       if (type === "presence.erased.v1") runs.push(...data.seqs); // other types may come
     }
   } catch (problem) {
-    if (problem.name !== "StreamNotFoundError") throw problem; // it is made when something is erased
+    if (problem.name !== "StreamNotFoundError") throw problem; // it is made when there is something to tell
   }
   return runs;
 }
