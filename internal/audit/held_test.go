@@ -10,7 +10,7 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// hold goes on with holds, and with one sweep more.
+// hold goes on with holds, and with one sweep more, which lasts so long that who was seen in it has gone stale at its end.
 func (p *past) hold(lease *ledger.Lease, memory *diff.Memory, at time.Time) {
 	t, ctx := p.t, p.t.Context()
 	users := map[string]presence.User{}
@@ -20,6 +20,7 @@ func (p *past) hold(lease *ledger.Lease, memory *diff.Memory, at time.Time) {
 		return nil
 	}))
 	memory.SetHold(diff.Hold{Offline: time.Minute, Online: time.Minute}, nil)
+	number := int64(sweeps)
 	// says has users answered that many seconds later: as they are told to be, or not.
 	says := func(after int, as bool, ids ...string) {
 		a := presence.Answer{AskedAt: at.Add(time.Duration(after) * time.Second), At: at.Add(time.Duration(after)*time.Second + time.Second/2)}
@@ -30,8 +31,8 @@ func (p *past) hold(lease *ledger.Lease, memory *diff.Memory, at time.Time) {
 			}
 			a.Observations = append(a.Observations, o)
 		}
-		memory.Observe(a, sweeps)
-		must(t, lease.Commit(ctx, memory.Take(), sweeps))
+		memory.Observe(a, number)
+		must(t, lease.Commit(ctx, memory.Take(), number))
 	}
 	var others []string
 	for u := range memory.Users() {
@@ -42,12 +43,13 @@ func (p *past) hold(lease *ledger.Lease, memory *diff.Memory, at time.Time) {
 	says(20, false, lasting)
 	says(90, false, lasting) // it is confirmed
 	statuses[lasting] = presence.Online + presence.Offline - statuses[lasting]
+	number++
+	before := memory.LastSeq()
 	says(100, true, others...)
-	memory.JudgeAge(90*time.Second, at.Add(110*time.Second), sweeps)
-	must(t, lease.Commit(ctx, memory.Take(), sweeps))
+	memory.JudgeAge(90*time.Second, at.Add(110*time.Second), number)
+	must(t, lease.Commit(ctx, memory.Take(), number))
 	says(120, true, again)
 	says(121, false, fickle)
-	const sweep = sweeps + 1
 	at = at.Add(130 * time.Second)
 	memory.BeginWatchlist()
 	for id := range users {
@@ -55,14 +57,13 @@ func (p *past) hold(lease *ledger.Lease, memory *diff.Memory, at time.Time) {
 			memory.Mark([]byte(id))
 		}
 	}
-	memory.EndWatchlist(at, sweep)
-	changes := memory.Take()
-	must(t, lease.Commit(ctx, changes, sweep))
+	memory.EndWatchlist(at, number)
+	must(t, lease.Commit(ctx, memory.Take(), number))
 	online, known, err := memory.Bitmaps()
 	must(t, err)
 	must(t, lease.SaveSnapshot(ctx, presence.Snapshot{
-		Sweep: sweep, Started: at, Finished: at.Add(3 * time.Second), Seq: memory.LastSeq(), Watched: memory.Len(), Seen: memory.Len() - 1,
-		Transitions: len(changes.Transitions), Missed: []uint32{users[quiet].No}, Online: online, Known: known,
+		Sweep: number, Started: at, Finished: at.Add(3 * time.Second), Seq: memory.LastSeq(), Watched: memory.Len(), Seen: memory.Len(),
+		Transitions: int(memory.LastSeq() - before), Online: online, Known: known,
 	}))
 }
 

@@ -142,7 +142,7 @@ func (it *inspection) toSnapshots(ctx context.Context, seq int64) error {
 		}
 		wrong := "has a bitmap that cannot be read"
 		if online != nil {
-			wrong = firstOf(counts(s, online, known, missed, k.sweep.staleIn(s.sweep)), k.sweep.judge(s), it.compare(online, known))
+			wrong = firstOf(counts(s, online, known, missed, k.sweep.staleIn(s)), k.sweep.judge(s), it.compare(online, known))
 		}
 		if wrong != "" {
 			it.report.add(Snapshot, strconv.FormatInt(s.sweep, 10), "the snapshot of sweep %d %s", s.sweep, wrong)
@@ -176,13 +176,16 @@ func (c *sweepCount) judge(s *snapshot) string {
 	return ""
 }
 
-// staleIn is how many were told as stale in a sweep, which is the newest or a later
-// one.
-func (c *sweepCount) staleIn(sweep int64) int64 {
-	if sweep == c.sweep {
+// staleIn is how many were told as stale in the sweep of a snapshot, which is the
+// newest or a later one: at the most, where not all events of it are there.
+func (c *sweepCount) staleIn(s *snapshot) int64 {
+	switch {
+	case c.sweep == s.sweep && c.whole:
 		return c.stale
+	case c.sweep < s.sweep && !c.cut:
+		return 0
 	}
-	return 0
+	return s.told
 }
 
 // counts holds a snapshot's numbers against its sets. Of those who were seen as
