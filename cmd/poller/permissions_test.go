@@ -136,6 +136,12 @@ func TestLeastPermissions(t *testing.T) {
 			t.Errorf("poller state as %s: exit code %d, %s", role, code, out)
 		}
 	}
+	for _, role := range []string{"poller", "support"} {
+		w.env = append(w.env, "POLLER_DATABASE_URL="+as(db, role, "presence"))
+		if out, code := w.run("plan"); code != 0 || !strings.Contains(out, "; the last one took ") {
+			t.Errorf("poller plan as %s: exit code %d, %s", role, code, out)
+		}
+	}
 	w.verifiesAs(db, server)
 	w.consumesAs(server)
 	w.replaysAs(db, server)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,10 +14,14 @@ import (
 // print writes the plan for people, in at most 80 columns.
 func (r *planned) print(to io.Writer, env map[string]string) error {
 	out := bufio.NewWriter(to) // its flush tells every error
+	title := fmt.Sprintf("%s users, %g requests a second, schedule %s", thousands(r.want.Users), r.app.Rate, r.app.Schedule)
 	if r.app.AppID != 0 {
-		fmt.Fprintf(out, "app %d: ", r.app.AppID)
+		title = fmt.Sprintf("app %d: %s", r.app.AppID, title)
 	}
-	fmt.Fprintf(out, "%s users, %g requests a second, schedule %s\n\n", thousands(r.want.Users), r.app.Rate, r.app.Schedule)
+	for _, line := range wrapped(title, 80) {
+		fmt.Fprintln(out, line)
+	}
+	fmt.Fprintln(out)
 	for _, row := range r.rows() {
 		fmt.Fprintf(out, "%-24s%s\n", row[0], row[1])
 	}
@@ -42,7 +47,11 @@ func (r *planned) rows() [][2]string {
 		{"each user is asked", "every " + shortly(r.Between.Mean)},
 		{"a change is seen after", spanText(r.Seen)},
 		{"budget used", percent(r.Budget)},
-		{"fits the schedule", r.fitText()},
+		{"fits the schedule", "no"},
+		{"what would fit", r.fitText()},
+	}
+	if r.Fits {
+		rows[5][1] = "yes"
 	}
 	if _, longest, uneven := r.uneven(); uneven {
 		rows[2][1] += " on average, " + shortly(max(longest, r.Between.Worst)) + " at the most"
@@ -67,23 +76,19 @@ func (r *planned) rows() [][2]string {
 	return rows
 }
 
-// fitText says whether it fits, and what would.
+// fitText says what the most users are, the lowest rate and the shortest schedule that fit, each beside the rest as it is.
 func (r *planned) fitText() string {
-	would := []string{thousands(r.fitUsers) + " users"}
+	text := thousands(r.fitUsers) + " users"
+	if r.fitUsers > 1_000_000_000 {
+		text = "a billion users"
+	}
 	if r.fitRate > 0 {
-		would = append(would, "a rate of "+thousands(r.fitRate))
+		text += ", or a rate of " + thousands(r.fitRate)
 	}
 	if r.fitEvery > 0 {
-		would = append(would, "@every "+formatDuration(r.fitEvery))
+		text += ", or @every " + formatDuration(r.fitEvery)
 	}
-	text := would[0]
-	if n := len(would); n > 1 {
-		text = strings.Join(would[:n-1], ", ") + " or " + would[n-1]
-	}
-	if r.Fits {
-		return "yes; so would " + text
-	}
-	return "no; " + text + " would"
+	return text
 }
 
 // notes are sentences about what somebody should know.
@@ -133,7 +138,7 @@ func shortly(d time.Duration) string {
 	case d < 100*time.Millisecond:
 		return d.Round(time.Millisecond).String()
 	case d < time.Minute-50*time.Millisecond:
-		return d.Round(100 * time.Millisecond).String()
+		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + "s"
 	case d < time.Hour-time.Second/2:
 		return formatDuration(d.Round(time.Second))
 	}
