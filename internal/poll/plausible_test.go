@@ -1,0 +1,210 @@
+package poll
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/zim-presence/poller/internal/diff"
+	"github.com/zim-presence/poller/presence"
+)
+
+// crowd is an asker of whom tests say who is told to be offline, by the sweep and
+// by asking again. A request takes 100 ms.
+type crowd struct {
+	asker
+	sweeps, again func(u presence.User) bool
+}
+
+func newCrowd() *crowd {
+	c := &crowd{}
+	reply := func(offline *func(presence.User) bool) func(context.Context, []presence.User) (presence.Answer, error) {
+		return func(ctx context.Context, batch []presence.User) (presence.Answer, error) {
+			asked := presence.Instant(time.Now())
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+				return presence.Answer{}, context.Cause(ctx)
+			}
+			a := presence.Answer{AskedAt: asked, At: presence.Instant(time.Now())}
+			for _, u := range batch {
+				status := presence.Online
+				if (*offline)(u) {
+					status = presence.Offline
+				}
+				a.Observations = append(a.Observations, observation(u, status))
+			}
+			return a, nil
+		}
+	}
+	nobody := func(presence.User) bool { return false }
+	c.sweeps, c.again = nobody, nobody
+	c.batch, c.answer, c.confirm = 100, reply(&c.sweeps), reply(&c.again)
+	return c
+}
+
+// most are the users up to a number.
+func most(no uint32) func(presence.User) bool {
+	return func(u presence.User) bool { return u.No <= no }
+}
+
+// doubter is a recorder that does not believe everything, and what it reports.
+type doubter struct {
+	*Recorder
+	book       *book
+	log        bytes.Buffer
+	incidents  []Incident
+	gated      []int
+	suppressed map[diff.Why]int
+}
+
+func newDoubter(t *testing.T, z Asker, users int) *doubter {
+	d := &doubter{book: newBook(), suppressed: map[diff.Why]int{}}
+	d.Recorder = recorder(t, newList(names(users)...), z, d.book)
+	d.MaxOfflineShare, d.Log = .3, zerolog.New(&d.log)
+	d.Incident = func(i Incident) { d.incidents = append(d.incidents, i) }
+	d.Gated = func(n int) { d.gated = append(d.gated, n) }
+	d.Suppressed = func(s diff.Suppressed) { d.suppressed[s.Why]++ }
+	return d
+}
+
+// reports wants one incident, a line at its beginning and at its end, and nobody to
+// be gated any more.
+func (d *doubter) reports(t *testing.T, released bool) {
+	t.Helper()
+	if len(d.incidents) != 1 || d.incidents[0].Released != released || d.gated[len(d.gated)-1] != 0 {
+		t.Errorf("incidents %+v, gated %v; want one, released %t, and nobody gated in the end", d.incidents, d.gated, released)
+	}
+	if warnings := strings.Count(d.log.String(), `"level":"warn"`); warnings != 2 || strings.Count(d.log.String(), `"outcome"`) != 1 {
+		t.Errorf("%d warnings, want 2:\n%s", warnings, d.log.String())
+	}
+}
+
+// A fault that calls everybody offline in four requests of ten brings no event.
+func TestFaultIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		d := newDoubter(t, z, 1000)
+		mustSweep(t, d.Recorder, d.book)
+		z.sweeps = most(400)
+		report := mustSweep(t, d.Recorder, d.book)
+		d.reports(t, false)
+		if report.Transitions != 0 || report.Seen+report.Missed[presence.MissImplausible] != 1000 || report.Missed[presence.MissImplausible] < 300 || !report.Complete {
+			t.Errorf("report %+v; want no event, and who was not believed missed", report)
+		}
+		if s := d.book.snapshots[1]; len(s.Missed) != report.MissedTotal() || len(numbers(t, s.Online)) != 1000 {
+			t.Errorf("snapshot with %d missed, %d online; want all online", len(s.Missed), len(numbers(t, s.Online)))
+		}
+		if took := report.Finished.Sub(report.Started); took > 4*time.Second {
+			t.Errorf("the sweep lasted %s", took)
+		}
+		// Who was asked again and is online was suppressed as the others were.
+		if d.suppressed[diff.Implausible] != 400 || len(d.suppressed) != 1 {
+			t.Errorf("suppressed %v, want 400 by the incident", d.suppressed)
+		}
+	})
+}
+
+// Many who log out at once are told, some seconds later, as of when they were seen.
+func TestLogoutOfManyIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		d := newDoubter(t, z, 1000)
+		mustSweep(t, d.Recorder, d.book)
+		z.sweeps = most(400)
+		z.again = z.sweeps
+		report := mustSweep(t, d.Recorder, d.book)
+		d.reports(t, true)
+		if report.Transitions != 400 || report.Seen != 1000 || report.MissedTotal() != 0 {
+			t.Errorf("report %+v, want 400 events", report)
+		}
+		i := d.incidents[0]
+		for _, e := range d.book.events[1000:] {
+			if e.Kind != presence.KindOffline || !e.ConfirmedAt.Equal(i.Ended) || e.ObservedAt.Before(i.Began) || e.ConfirmedAt.Sub(e.ObservedAt) > 3*time.Second {
+				t.Fatalf("event %+v of incident %+v", e, i)
+			}
+		}
+	})
+}
+
+// When everybody is offline it takes until patience is over; the sweep shows signs
+// of life, and the events are told.
+func TestEverybodyLogsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		d := newDoubter(t, z, 300)
+		d.Patience = 5 * time.Minute
+		mustSweep(t, d.Recorder, d.book)
+		z.sweeps = most(1 << 31)
+		z.again = z.sweeps
+		ended := make(chan Report)
+		go func() {
+			report, _ := d.Sweep(t.Context())
+			ended <- report
+		}()
+		for {
+			select {
+			case report := <-ended:
+				if took := report.Finished.Sub(report.Started); took < d.Patience || took > d.Patience+3*time.Second || report.Transitions != 300 {
+					t.Errorf("%d events after %s", report.Transitions, took)
+				}
+				d.reports(t, true)
+				return
+			case <-time.After(time.Second):
+				if err := d.Overdue(time.Now(), 15*time.Second); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+// When the term ends first, nothing of it is told, stored or reported.
+func TestTermEndsWhileGated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, after := range []time.Duration{time.Second, 2250 * time.Millisecond, 10 * time.Second} {
+			z := newCrowd()
+			d := newDoubter(t, z, 100)
+			mustSweep(t, d.Recorder, d.book)
+			z.sweeps = most(1 << 31)
+			z.again = z.sweeps
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			calls := len(d.book.calls)
+			report, err := d.Sweep(ctx)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) || report.Complete || report.Seen != 0 || report.MissedTotal() != 100 || len(d.book.calls) != calls {
+				t.Errorf("after %s: %+v, %v, calls %v; want nothing seen and nothing written", after, report, err, d.book.calls[calls:])
+			}
+			if len(d.incidents) != 0 || len(d.suppressed) != 0 || !slices.Equal(d.gated, []int{100, 0}) {
+				t.Errorf("after %s: incidents %+v, suppressed %v, gated %v", after, d.incidents, d.suppressed, d.gated)
+			}
+		}
+	})
+}
+
+// Few who go are told at once, and many who had been told offline are no news.
+func TestOrdinaryChangesAreNotDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		d := newDoubter(t, z, 100)
+		z.sweeps = most(60)
+		mustSweep(t, d.Recorder, d.book)
+		z.sweeps = most(71) // 11 of 40
+		report := mustSweep(t, d.Recorder, d.book)
+		if report.Transitions != 11 || len(d.gated) != 0 || !report.Finished.Equal(report.Started.Add(100*time.Millisecond)) {
+			t.Errorf("report %+v, gated %v; want 11 events at once", report, d.gated)
+		}
+		for _, e := range d.book.events {
+			if !e.ConfirmedAt.IsZero() {
+				t.Errorf("event %+v", e)
+			}
+		}
+	})
+}
