@@ -2,96 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/local/localtest"
-	"github.com/zim-presence/poller/internal/stream"
+	"github.com/zim-presence/poller/internal/poll"
+	"github.com/zim-presence/poller/internal/relay"
 	"github.com/zim-presence/poller/internal/zimsim"
 	"github.com/zim-presence/poller/presence"
 )
-
-// beside is a message of the control stream, and when the server stored it.
-type beside struct {
-	at time.Time
-	presence.Control
-}
-
-// controls are the messages of the control stream that a holder of the lease has told, in order.
-func (w *world) controls() (all []beside) {
-	w.t.Helper()
-	w.each(stream.ControlStreamName(worldApp), func(m jetstream.Msg, at time.Time) {
-		var c presence.Control
-		var err error
-		switch m.Subject() {
-		case presence.ControlSubject(worldApp, presence.SweepWord):
-			var s presence.SweepTold
-			s, err = presence.ParseSweepTold(m.Data())
-			c = &s
-		case presence.ControlSubject(worldApp, presence.IncidentWord):
-			var i presence.IncidentTold
-			i, err = presence.ParseIncidentTold(m.Data())
-			c = &i
-		case presence.ControlSubject(worldApp, presence.LeaseWord):
-			var l presence.LeaseTold
-			l, err = presence.ParseLeaseTold(m.Data())
-			c = &l
-		default:
-			return
-		}
-		if err != nil {
-			w.t.Error(err)
-			return
-		}
-		all = append(all, beside{at, c})
-	})
-	return all
-}
-
-// each visits the messages that a stream holds now; none where there is no stream.
-func (w *world) each(name string, visit func(m jetstream.Msg, at time.Time)) {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	s, err := w.js.Stream(ctx, name)
-	if err != nil {
-		return
-	}
-	reader, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for left := s.CachedInfo().State.Msgs; left > 0; {
-		m, err := reader.Next(jetstream.FetchMaxWait(patience))
-		if err != nil {
-			w.t.Fatalf("%s, %d messages before its end: %v", name, left, err)
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		visit(m, meta.Timestamp)
-		left = meta.NumPending
-	}
-}
-
-// untilToldOf waits for a message of the control stream.
-func (w *world) untilToldOf(what string, is func(presence.Control) bool) {
-	w.t.Helper()
-	w.until(what+" is told", func() bool {
-		for _, c := range w.controls() {
-			if is(c.Control) {
-				return true
-			}
-		}
-		return false
-	})
-}
 
 func taken(epoch int64) func(presence.Control) bool {
 	return func(c presence.Control) bool {
@@ -151,70 +76,67 @@ func (w *world) strike(fault zimsim.Fault, meanwhile func()) {
 	w.sim.ClearFaults()
 }
 
-// auditControls holds what was told beside the events against the events and the snapshots.
-func (w *world) auditControls() {
-	w.t.Helper()
-	stored := map[int64]time.Time{}
-	w.each(stream.EventStreamName(worldApp), func(m jetstream.Msg, at time.Time) {
-		if e, err := presence.ParseEvent(m.Data()); err == nil {
-			stored[e.Seq] = at
-		}
-	})
-	var last presence.Mark
-	complete := 0
-	for _, c := range w.controls() {
-		mark := markOf(c.Control)
-		if mark.Epoch < last.Epoch || mark.Epoch == last.Epoch && mark.N <= last.N {
-			w.t.Errorf("%s is told behind %s", mark.ID(), last.ID())
-		}
-		last = mark
-		s, is := c.Control.(*presence.SweepTold)
-		if !is || !s.Finished() {
+// heard is a control stream that keeps what it is told.
+type heard struct {
+	mu  sync.Mutex
+	all []presence.Control
+}
+
+func (h *heard) Ready(context.Context) error { return nil }
+
+func (h *heard) Tell(_ context.Context, c presence.Control) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = append(h.all, c)
+	return false, nil
+}
+
+// A sweep that ended its term is not told as finished: nobody knows what it has left. One that was broken off is, as such.
+func TestFinishedIsTold(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	report := poll.Report{Sweep: 7, Started: at, Finished: at.Add(10 * time.Second), Watched: 9, Seen: 6, Seq: 40, Asked: poll.Asked{Requests: 50}}
+	report.Missed = map[presence.MissReason]int{presence.MissFailed: 2, presence.MissImplausible: 1}
+	for name, c := range map[string]struct {
+		err  error
+		told bool
+	}{
+		"well": {nil, true}, "stopped": {context.Canceled, true}, "ZIM is away": {errors.New("no route"), true},
+		"not committed": {fmt.Errorf("%w: %w", poll.ErrTermOver, ledger.ErrFenced), false},
+	} {
+		h, a := &heard{}, &app{id: 1, rate: 20, woken: make(chan struct{}, 1)}
+		control := &relay.Teller{Control: h, Mark: presence.Mark{AppID: 1, Log: "7f3a90c2", Epoch: 5}}
+		done := report
+		done.Complete = c.err == nil
+		a.tellFinished(control, done, c.err)
+		control.Stands(40)
+		control.End(t.Context())
+		if told := len(h.all) == 1; told != c.told || told != (len(a.woken) == 1) {
+			t.Errorf("%s: told %v, woken %d times", name, h.all, len(a.woken))
 			continue
 		}
-		for seq, at := range stored {
-			if seq <= s.Seq && at.After(c.at) {
-				w.t.Errorf("sweep %d: told with seq %d at %s, and event %d came at %s", s.Sweep, s.Seq, c.at, seq, at)
-			}
+		if !c.told {
+			continue
 		}
-		if s.Complete {
-			complete++
-			w.asStored(s)
+		s := h.all[0].(*presence.SweepTold)
+		if _, err := s.Data(); err != nil || s.Complete != (c.err == nil) || s.Missed != 3 || s.BudgetUsed != 0.25 || s.Seq != 40 {
+			t.Errorf("%s: told %+v, %v", name, s, err)
 		}
-	}
-	if complete == 0 {
-		w.t.Error("no complete sweep was told")
 	}
 }
 
-func markOf(c presence.Control) presence.Mark {
-	switch m := c.(type) {
-	case *presence.SweepTold:
-		return m.Mark
-	case *presence.IncidentTold:
-		return m.Mark
-	case *presence.LeaseTold:
-		return m.Mark
-	}
-	return presence.Mark{}
-}
-
-// asStored compares a sweep that was told with its snapshot.
-func (w *world) asStored(s *presence.SweepTold) {
-	w.t.Helper()
-	var seq int64
-	var watched, seen, missed int
-	var started time.Time
-	if err := w.pool.QueryRow(context.Background(), `
-		select seq, watched, seen, started, coalesce((select sum(upper(r) - lower(r)) from unnest(missed) r), 0)
-		  from snapshots
-		 where app_id = $1 and sweep = $2`, worldApp, s.Sweep).Scan(&seq, &watched, &seen, &started, &missed); err != nil {
-		w.t.Errorf("sweep %d was told as complete: %v", s.Sweep, err)
-		return
-	}
-	if s.Seq != seq || s.Watched != watched || s.Seen != seen || s.Missed != missed || !s.StartedAt.Equal(started) || s.Seen+s.Missed != s.Watched {
-		w.t.Errorf("sweep %d was told as %+v, and is stored with seq %d, watched %d, seen %d, missed %d, started %s",
-			s.Sweep, s, seq, watched, seen, missed, started)
+func TestBudgetUsed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		requests int
+		rate     float64
+		took     time.Duration
+		want     float64
+	}{{0, 20, time.Minute, 0}, {600, 20, time.Minute, 0.5}, {1, 20, time.Millisecond, 1}, {21, 20, time.Second, 1}, {20, 20.9, 2 * time.Second, 0.5},
+		{1, 0.1, 20 * time.Second, 0.5}, {0, 20, 0, 0}, {3, 0.5, -time.Second, 1}} {
+		if got := budgetUsed(c.requests, c.rate, c.took); got != c.want {
+			t.Errorf("%d requests at %g a second in %s: %g, want %g", c.requests, c.rate, c.took, got, c.want)
+		}
 	}
 }
 

@@ -308,6 +308,24 @@ func TestTellerEnds(t *testing.T) {
 	}
 }
 
+// Who has lost the lease tells nothing more.
+func TestTellerEndsWithTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{}
+		tell := &Teller{Control: d, Mark: presence.Mark{AppID: app, Log: "7f3a90c2", Epoch: 5}}
+		tell.Put(0, finished)
+		tell.Put(Now, lease)
+		tell.Stands(0)
+		lost, cancel := context.WithCancel(t.Context())
+		cancel()
+		tell.End(lost)
+		tell.Run(lost)
+		if got := d.has(); got != "" || d.tells > 0 {
+			t.Errorf("told %q, asked %d times", got, d.tells)
+		}
+	})
+}
+
 // The relay says how far the stream stands in each round that compares it, also in
 // one that finds nothing to tell; and says nothing while it cannot.
 func TestRelayStands(t *testing.T) {
