@@ -12,7 +12,7 @@ import (
 )
 
 // mostAnswers is how many answers about a user a daemon shows.
-const mostAnswers = 20
+const mostAnswers = 1000
 
 // daemonStory is what a daemon has in memory of one user.
 type daemonStory struct {

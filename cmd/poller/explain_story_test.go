@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,5 +146,31 @@ func TestExplainStory(t *testing.T) {
 		if text := r.text(); !strings.HasPrefix(text, said) {
 			t.Errorf("%s: the text does not begin with the sentences:\n%s", name, text)
 		}
+	}
+}
+
+// Answers that say the same again and again take one line, and none that brought something is left out.
+func TestExplainDullAnswers(t *testing.T) {
+	r := explained(nil)
+	d := r.Daemon.Story
+	d.Answers = nil
+	for i := range 40 {
+		status := "online"
+		if i >= 10 && i < 20 || i == 25 {
+			status = "offline"
+		}
+		d.Answers = append(d.Answers, daemonAnswer{
+			AskedAt: explainNow.Add(time.Duration(i) * time.Second), At: explainNow.Add(time.Duration(i) * time.Second), Lane: "sweep", Result: "0",
+			HTTP: 200, RequestID: fmt.Sprintf("#%d.", i), Status: status,
+		})
+	}
+	text, shown := r.text(), []int{}
+	for i := range 40 {
+		if strings.Contains(text, fmt.Sprintf("#%d.", i)) {
+			shown = append(shown, i)
+		}
+	}
+	if want := []int{0, 9, 10, 19, 20, 24, 25, 26, 37, 38, 39}; !slices.Equal(shown, want) || strings.Count(text, "more that said the same") != 4 {
+		t.Errorf("shown are %v, want %v:\n%s", shown, want, text)
 	}
 }

@@ -32,8 +32,17 @@ func (d *daemonStory) tables(b *strings.Builder) {
 	if len(d.Answers) > 0 {
 		title := fmt.Sprintf("what ZIM answered, as %s remembers it", d.Owner)
 		table(b, title, "ASKED\tTOOK\tFOR\tUSERS\tHTTP\tCODE\tREQUEST\tTHIS USER", func(row func(...string)) {
+			same := 0
 			for i := range d.Answers {
 				a := &d.Answers[i]
+				if d.dull(i) {
+					same++
+					continue
+				}
+				if same > 0 {
+					row(fmt.Sprintf("… and %d more that said the same", same))
+					same = 0
+				}
 				row(micro(a.AskedAt), a.At.Sub(a.AskedAt).Round(time.Millisecond).String(), a.Lane, strconv.Itoa(a.Asked),
 					dashed(a.HTTP == 0, strconv.Itoa(a.HTTP)), dashed(a.Code == 0 && a.Result != "0", strconv.FormatInt(a.Code, 10)), dashed(a.RequestID == "", a.RequestID), brief(a))
 			}
@@ -93,6 +102,16 @@ func table(b *strings.Builder, title, head string, fill func(row func(...string)
 	fmt.Fprintln(out, head)
 	fill(func(cells ...string) { fmt.Fprintln(out, strings.Join(cells, "\t")) })
 	_ = out.Flush() // into memory
+}
+
+// dull tells whether an answer is like those before and behind it, and none of the newest.
+func (d *daemonStory) dull(i int) bool {
+	const newest = 3
+	if i == 0 || i >= len(d.Answers)-newest {
+		return false
+	}
+	said := brief(&d.Answers[i])
+	return said == brief(&d.Answers[i-1]) && said == brief(&d.Answers[i+1])
 }
 
 // brief is what a request brought, in a word or two.

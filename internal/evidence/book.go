@@ -3,11 +3,12 @@ package evidence
 import "sync"
 
 // What a book keeps: answersKept for each watched user where that is less than
-// mostBytes, and never less than leastBytes.
+// mostBytes, and never less than leastBytes. So of a million users it knows about the
+// newest answer.
 const (
 	answersKept = 32
 	leastBytes  = 64 << 10
-	mostBytes   = 6 << 20
+	mostBytes   = 8 << 20
 )
 
 // Book is the evidence of one app. Its methods may be called from any goroutine.

@@ -8,7 +8,7 @@
 // It is pure, and imports presence. The invariants that it keeps:
 //
 //   - A book is bounded, in bytes: some tens of answers for each watched user, and
-//     8 MB whatever their number. What comes drives out what is oldest.
+//     10 MB whatever their number. What comes drives out what is oldest.
 //   - Of a user the number is kept and never the id: who is erased has no name here.
 //   - Nothing here is needed by anybody but whoever asks why: to write costs some
 //     nanoseconds a user, and nothing waits for a reader but for that long.

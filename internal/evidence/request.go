@@ -28,7 +28,7 @@ type Request struct {
 
 // overhead is about what a request takes beside its users, in bytes: its entry, the
 // room to spare in the ring, and what the allocator rounds up.
-const overhead = 320
+const overhead = 256
 
 // perUser is what a user of a request takes.
 const perUser = 5
