@@ -33,10 +33,11 @@ func (m *Memory) Due(now time.Time, most int) (users []presence.User) {
 		if !ok || at.After(now) {
 			break
 		}
-		turn := heap.Pop(&m.queue).(turn)
-		h := m.held[turn.no]
+		no := m.queue[0].no
+		heap.Pop(&m.queue)
+		h := m.held[no]
 		h.due = 0
-		users = append(users, presence.User{No: turn.no, ID: m.at(h.slot).id})
+		users = append(users, presence.User{No: no, ID: m.at(h.slot).id})
 	}
 	m.asksAgain = m.asksAgain || len(users) > 0
 	return users
@@ -80,7 +81,10 @@ func (q queue) Less(i, j int) bool { return q[i].at < q[j].at }
 func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
 
 // Push is that of [heap.Interface].
-func (q *queue) Push(x any) { *q = append(*q, x.(turn)) }
+func (q *queue) Push(x any) {
+	t, _ := x.(turn)
+	*q = append(*q, t)
+}
 
 // Pop is that of [heap.Interface].
 func (q *queue) Pop() any {

@@ -166,7 +166,10 @@ func (s sample) Less(i, j int) bool { return s[i].before(s[j]) }
 func (s sample) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
 
 // Push is that of [heap.Interface].
-func (s *sample) Push(x any) { *s = append(*s, x.(drawn)) }
+func (s *sample) Push(x any) {
+	d, _ := x.(drawn)
+	*s = append(*s, d)
+}
 
 // Pop is that of [heap.Interface].
 func (s *sample) Pop() any {

@@ -8,6 +8,9 @@
 //	                                              ├─→ compare ─→ commit ─→ wake the relay
 //	                    more answers meanwhile ───┘    natural batching
 //	                    snapshot
+//	beside it, and between sweeps:
+//	                    who is due ─→ ask again ─→ answers ─→ compare ─→ commit
+//	                    who was not answered for long ─→ stale ─→ commit
 //
 // The invariants that it keeps:
 //
@@ -17,4 +20,7 @@
 //   - A large watchlist that is suddenly gone, or half of it or more, removes
 //     nobody before a second sweep finds the same, unless that is allowed.
 //   - A sweep that could not be finished leaves no snapshot.
+//   - What is held back is told when an answer confirms it that was asked for when
+//     the hold was over, and else never: no time that passes tells a change.
+//   - Nobody is stale for an age that nobody had the time to mend: a term asks first.
 package poll

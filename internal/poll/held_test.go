@@ -533,7 +533,7 @@ func TestTermEndsWhileHeld(t *testing.T) {
 					t.Error("nobody is being asked again")
 				}
 				end := l.stop
-				if c.want != context.Canceled { // it ends by itself
+				if !errors.Is(c.want, context.Canceled) { // it ends by itself
 					end = func() error { return <-l.ended }
 				}
 				if err := end(); !errors.Is(err, c.want) || l.town.flying != 0 {
