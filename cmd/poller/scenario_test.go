@@ -23,6 +23,9 @@ var (
 // reads plain JSON. docs/scenarios.md explains each scenario and has the figures of
 // the long ones, which "make scenarios" runs and prints.
 func TestScenarios(t *testing.T) {
+	if !*scenariosLong {
+		t.Parallel()
+	}
 	figures := &sheet{}
 	defer figures.print()
 	for _, s := range []struct {
