@@ -18,6 +18,7 @@ import (
 // ZIM: 7, 660300005, 429: slow down for everybody (adaptive), recover by steps.
 // That the rate settles at what ZIM takes is held by the tests of the budget.
 func TestSlowsDownForEverybody(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []zimsim.Fault{
 		{Kind: zimsim.Code, Code: 7, Count: 6}, {Kind: zimsim.Code, Code: 660300005, Count: 6},
 		{Kind: zimsim.HTTPError, Status: http.StatusTooManyRequests, RetryAfter: 3, Count: 6},
@@ -63,6 +64,7 @@ func TestSlowsDownForEverybody(t *testing.T) {
 // ZIM: wrong secret, ZIM not enabled: that app stops asking, one probe a minute,
 // readiness red, other apps go on.
 func TestRefusedAppStopsAlone(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, secret string
 		fault        int

@@ -84,6 +84,7 @@ func (b *badStream) red(words string) {
 // Stream full, altered, written to by somebody else: readiness red with the
 // reason and the mend; nothing lost, nothing skipped; sweeps go on meanwhile.
 func TestStreamInTrouble(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		what   string
 		happen func(*badStream)

@@ -12,6 +12,7 @@ import (
 // anything because of it, who has no answer is counted, and when it is over the
 // program goes on by itself.
 func TestFaultsMakeNoEvents(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		fault  string
 		misses bool // somebody is missed in each sweep

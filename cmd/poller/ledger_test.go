@@ -30,6 +30,7 @@ func isCommit(d localtest.Direction, data []byte) bool {
 // A commit whose answer is lost has landed or has not, and nobody but Postgres
 // knows. Either way the program goes on, and nothing is doubled or lost.
 func TestCommitOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		verdict localtest.Verdict
@@ -76,6 +77,7 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 // What Postgres can do to the program: it never ends, says what is wrong, and goes
 // on by itself when that is over, with nothing lost or doubled.
 func TestPostgresSurprises(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		// fault makes trouble until the returned function is called.

@@ -32,6 +32,7 @@ func pooled(t *testing.T, over string, env ...string) *world {
 // The whole job through a pooler, over both kinds of socket: users come, change and
 // leave, all is told, and SIGTERM frees the lease.
 func TestTheMainJobThroughAPooler(t *testing.T) {
+	t.Parallel()
 	for _, over := range []string{"tcp", "unix"} {
 		t.Run(over, func(t *testing.T) {
 			t.Parallel()
@@ -67,6 +68,7 @@ func TestTheMainJobThroughAPooler(t *testing.T) {
 // Behind a pooler nobody sees that a holder was killed: its lease has to expire.
 // Until then nobody polls, and then one does.
 func TestStandbyBehindAPooler(t *testing.T) {
+	t.Parallel()
 	const ttl = 5 * time.Second
 	for _, over := range []string{"tcp", "unix"} {
 		for _, by := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {

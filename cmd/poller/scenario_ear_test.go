@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// heard is one event as a subscriber hears it who knows NATS and JSON and no more.
-type heard struct {
+// tiding is one event as a subscriber hears it who knows NATS and JSON and no more.
+type tiding struct {
 	at          time.Time // when it was heard
 	id, user    string
 	kind        string
@@ -35,7 +35,7 @@ type ear struct {
 	t *testing.T
 
 	mu       sync.Mutex // guards both
-	all      []heard
+	all      []tiding
 	controls []notice
 }
 
@@ -81,7 +81,7 @@ func (e *ear) event(m *nats.Msg) error {
 		return err
 	}
 	d := body.Data
-	h := heard{at: now, id: body.ID, user: d.User, kind: d.Kind, seq: d.Seq, observedAt: d.ObservedAt}
+	h := tiding{at: now, id: body.ID, user: d.User, kind: d.Kind, seq: d.Seq, observedAt: d.ObservedAt}
 	if d.After != nil {
 		h.after = *d.After
 	}
@@ -107,7 +107,7 @@ func (e *ear) control(m *nats.Msg) error {
 }
 
 // events are those heard so far.
-func (e *ear) events() []heard {
+func (e *ear) events() []tiding {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.all)

@@ -136,7 +136,7 @@ func (f *flock) judge() (sum flown) {
 			sum.absences++
 		}
 	}
-	var left []heard
+	var left []tiding
 	for _, h := range f.news() {
 		if slices.Contains(f.flappers, h.user) {
 			sum.noise++
@@ -164,7 +164,7 @@ func (f *flock) truth() (points []point) {
 	return points
 }
 
-func offline(news []heard) (some []heard) {
+func offline(news []tiding) (some []tiding) {
 	for _, h := range news {
 		if h.kind == "offline" {
 			some = append(some, h)

@@ -109,7 +109,7 @@ func playLogout(t *testing.T, sheet *sheet, share float64) {
 const slowMachine = 2 * time.Minute
 
 // adds adds up events over time.
-func adds(news []heard, s *trial, name, colour string) series {
+func adds(news []tiding, s *trial, name, colour string) series {
 	line := series{name: name, colour: colour, steps: true, points: []point{{0, 0}}}
 	for i, h := range news {
 		line.points = append(line.points, point{s.seconds(h.at), float64(i + 1)})

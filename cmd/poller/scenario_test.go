@@ -151,7 +151,7 @@ func (s *trial) fault(text string) {
 }
 
 // news is what was heard behind the first telling of everybody.
-func (s *trial) news() []heard { return s.ear.events()[len(s.users):] }
+func (s *trial) news() []tiding { return s.ear.events()[len(s.users):] }
 
 // settle waits until two sweeps have seen everybody, all of that is told and nothing is held.
 func (s *trial) settle() {
@@ -185,7 +185,7 @@ func (s *trial) prove() {
 // delays are, for each change of some users to a status behind the beginning, as far
 // as it was told, how long after it that was heard; in order.
 func (s *trial) delays(status string, users []string) (told []time.Duration) {
-	news := map[string][]heard{}
+	news := map[string][]tiding{}
 	for _, h := range s.news() {
 		news[h.user] = append(news[h.user], h)
 	}
@@ -193,7 +193,7 @@ func (s *trial) delays(status string, users []string) (told []time.Duration) {
 		if c.To.Status() != status || !slices.Contains(users, c.User) {
 			continue
 		}
-		i := slices.IndexFunc(news[c.User], func(h heard) bool {
+		i := slices.IndexFunc(news[c.User], func(h tiding) bool {
 			return h.kind == status && c.At.After(h.after) && !c.At.After(h.observedAt)
 		})
 		if i >= 0 {

@@ -92,6 +92,7 @@ func (p *pair) rest(running ...*process) {
 // poll at once, and nothing is lost or doubled. The bounds leave room for a machine
 // that is busy; the times beside the targets are in the log.
 func TestStandbyGoesOn(t *testing.T) {
+	t.Parallel()
 	const long, short = 40 * time.Second, 4 * time.Second
 	for _, c := range []struct {
 		name          string
@@ -232,6 +233,7 @@ func (w *world) blocked() (statements []string) {
 // up while somebody holds the row for long: who gives up a statement has it
 // cancelled at the server. Through a pooler, too.
 func TestLockedRowPilesUpNoSessions(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"direct", "pooler"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()

@@ -179,6 +179,7 @@ func TestCommitAfterAnotherHasTheEpoch(t *testing.T) {
 // once. Where the users are back by then there is nothing to tell, and only the epoch
 // stands between the commit and the ledger.
 func TestCommitOfADeadProcess(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		want   string
