@@ -575,6 +575,27 @@ func (s *seer) enrolled(states []presence.State) {
 	}
 }
 
+// sampled tells whether a user is asked about an incident at the moment, as one who
+// flipped; sampleSize how many are.
+func (s *seer) sampled(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trial == nil {
+		return false
+	}
+	_, of := s.trial.sample[id]
+	return of
+}
+
+func (s *seer) sampleSize() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trial == nil {
+		return 0
+	}
+	return len(s.trial.sample)
+}
+
 // knows tells whether all of them are watched already.
 func (s *seer) knows(ids []string) bool {
 	s.mu.Lock()

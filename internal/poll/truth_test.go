@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -91,7 +92,7 @@ func (b *heldBook) memory() *diff.Memory {
 // mood is what goes on for a while.
 type mood struct {
 	flap                float64 // that a user changes between two requests
-	nonsense            float64 // that a reply calls everybody offline
+	nonsense            float64 // that a reply calls everybody offline, or many
 	fails, absent, ends float64 // that a request brings nothing, that a user is left out, that the asking ends early
 }
 
@@ -170,16 +171,49 @@ func (s *stage) turn() {
 	}
 }
 
+// edge is of how many of so many a reply says nonsense: often of all, and else of as
+// many as it takes for something to happen, or one less, or one more.
+func (s *stage) edge(users int) int {
+	at := []int{users, users, users, 10, 50, 25, int(math.Ceil(s.seer.maxShare * float64(users)))}[s.dice.IntN(7)]
+	if at == users {
+		return users
+	}
+	return at - 1 + s.dice.IntN(3)
+}
+
+// verdict is what a sample of so many is said to be, where it is about to tip.
+func (s *stage) verdict(size int) []said {
+	offline := []int{(size + 1) / 2, (3*size + 3) / 4}[s.dice.IntN(2)] - 1 + s.dice.IntN(3)
+	all := make([]said, size)
+	for n := range all {
+		all[n] = sayings[1]
+		if n < offline {
+			all[n] = sayings[2]
+		}
+	}
+	return all
+}
+
 // says is what is answered about users now.
-func (s *stage) says(users []presence.User, asked time.Time) presence.Answer {
+func (s *stage) says(users []presence.User, asked time.Time, again bool) presence.Answer {
 	a := presence.Answer{AskedAt: presence.Instant(asked), At: presence.Instant(time.Now())}
-	nonsense, fails := s.dice.Float64() < s.mood.nonsense, s.dice.Float64() < s.mood.fails
-	for _, u := range users {
+	nonsense, fails := 0, s.dice.Float64() < s.mood.fails
+	if s.dice.Float64() < s.mood.nonsense {
+		nonsense = s.edge(len(users))
+	}
+	var verdict []said
+	if size := s.seer.sampleSize(); again && size > 0 && !s.calm && s.dice.IntN(3) == 0 {
+		verdict = s.verdict(size)
+	}
+	for n, u := range users {
 		if s.dice.Float64() < s.mood.flap {
 			s.truth[u.ID] = sayings[1+s.dice.IntN(3)]
 		}
 		is := s.truth[u.ID]
-		if nonsense {
+		if verdict != nil && s.seer.sampled(u.ID) {
+			is = verdict[0]
+			verdict = verdict[1:]
+		} else if n < nonsense {
 			is = said{presence.Offline, presence.NoSession}
 		}
 		switch {
@@ -208,7 +242,7 @@ func (s *stage) request(ctx context.Context, c chances, users []presence.User, a
 			part = users[:1+s.dice.IntN(len(users)-1)]
 		}
 		users = users[len(part):]
-		a, ends := s.says(part, asked), s.dice.Float64() < s.mood.ends
+		a, ends := s.says(part, asked, again), s.dice.Float64() < s.mood.ends
 		s.mu.Unlock()
 		if ends {
 			return errFault
