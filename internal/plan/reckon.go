@@ -24,16 +24,16 @@ func Reckon(w Want) Plan {
 		p.Between, wait = between(all)
 		p.Fits = w.cycle(asked) <= slices.Min(w.Gaps)
 		p.BackToBack = w.cycle(asked) > slices.Max(w.Gaps)
-		more := w.again(p)
-		if more == again {
+		more, share := w.again(p), w.inside(p)
+		if math.Abs(more-again) <= 0.001*more && math.Abs(share-inside) <= 0.001 {
 			break
 		}
-		again, inside = more, w.inside(p)
+		again, inside = (again+more)/2, (inside+share)/2 // by halves, or it may swing
 	}
 	// How many ask again varies as what is rare does: by the root. Three times that is
 	// hardly ever passed.
 	most := float64(p.Requests) + inside*(again+3*math.Sqrt(again))
-	p.Between.Worst = slices.Max(starts(w.Gaps, w.cycle(most)))
+	p.Between.Worst = max(p.Between.Worst, slices.Max(starts(w.Gaps, w.cycle(most))))
 	// The server looks half a request after it was asked, about; at worst it looked
 	// right before the change, and the next look is told at the end of its request.
 	p.Seen = Span{Mean: wait + w.Latency/2, Worst: p.Between.Worst + w.Latency}
@@ -86,18 +86,19 @@ func (w Want) inside(p Plan) float64 {
 		hold = least
 	}
 	cycle, sweep := p.Between.Mean.Seconds(), p.Sweep.Seconds()
-	if sweep == 0 {
+	if hold == 0 || sweep == 0 {
 		return 0
 	}
 	off := math.Mod((hold + gather).Seconds(), cycle)
 	return min(1, (max(0, sweep-off)+max(0, off+sweep-cycle))/sweep)
 }
 
-// queue is what a request that asks again waits for its slot, on average: while a
-// sweep is under way for those of its requests that wait already, and for its own.
+// queue is what a request that asks again waits for its slot: while a sweep is under
+// way for those of its requests that wait already, and for its own. A part of the first
+// slot has passed, but nobody knows which: it comes at the pace of the answers, too.
 func (w Want) queue(p Plan) time.Duration {
 	busy := min(1, p.Sweep.Seconds()/p.Between.Mean.Seconds())
-	return seconds(busy * (lead + 0.5) * w.slot().Seconds())
+	return seconds(busy * (lead + 1) * w.slot().Seconds())
 }
 
 // call is the longest that one call takes which asks again: the requests of the

@@ -39,6 +39,7 @@ type simulation struct {
 // measured is what the simulation is for.
 type measured struct {
 	cycles, sweeps, seen, offline, online []float64
+	waits                                 [2][]float64 // of what was held, to offline and to online, beyond the hold
 	requests, askedAgain                  int
 	slots, hours                          float64
 }
@@ -253,6 +254,13 @@ func (s *simulation) observe(n int, a *asked, online bool, since float64) {
 	}
 	if wait > 0 && a.at < u.heldAt+wait {
 		return
+	}
+	if wait > 0 {
+		way := 0
+		if online {
+			way = 1
+		}
+		s.waits[way] = append(s.waits[way], s.now-u.heldAt-wait)
 	}
 	if online {
 		s.online = append(s.online, s.now-since)
