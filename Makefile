@@ -25,7 +25,7 @@ test: vet
 	@scripts/need-pgbouncer
 	@scripts/need-node
 	@scripts/need-cc
-	CGO_ENABLED=1 go test -race -p 4 -parallel 12 -timeout 30m ./...
+	CGO_ENABLED=1 go test -race -p 3 -parallel 12 -timeout 30m ./...
 
 # How long make chaos makes faults, and the seed that draws them; 0 draws one.
 CHAOS_FOR ?= 30m

@@ -87,8 +87,8 @@ func (f *flock) flap() {
 	for _, id := range f.leavers {
 		next[id] = f.draw(length * 2 / 3)
 	}
-	began := time.Now()
-	for now := time.Duration(0); now < length; now = time.Since(began) {
+	f.began = time.Now()
+	for now := time.Duration(0); now < length; now = time.Since(f.began) {
 		turned := map[string]zimsim.State{}
 		for _, id := range f.leavers {
 			if !away[id] && next[id] <= now {

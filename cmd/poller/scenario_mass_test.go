@@ -28,16 +28,23 @@ func playPartFault(t *testing.T, sheet *sheet) {
 func playFault(t *testing.T, sheet *sheet, name, file, fault string, length time.Duration) {
 	s := newTrial(t, inFull(400, 1500), plausible, "POLLER_SCHEDULE=@every "+inFull("1s", "2s"))
 	lead := inFull(time.Duration(0), 15*time.Second)
-	s.lasts(lead)
+	held := series{name: "users held back", colour: orange, steps: true}
+	look := func() {
+		held.points = append(held.points, point{s.seconds(time.Now()), s.metric(s.daemon, "poller_incident_users")})
+	}
+	s.looking(lead, look)
 	s.fault(fault)
 	began := time.Now()
-	s.lasts(length)
+	s.looking(length, look)
 	gone := s.online()[:5]
 	s.turn(gone, zimsim.Timeout)
 	s.fault("")
 	ended := time.Now()
-	s.until("the end of the incident", func() bool { return len(s.ear.told("incident", "outcome", "discarded")) > 0 })
-	s.lasts(lead)
+	s.until("the end of the incident", func() bool {
+		look()
+		return len(s.ear.told("incident", "outcome", "discarded")) > 0
+	})
+	s.looking(lead, look)
 	s.settle()
 	lies := s.zim.Stats().Faults
 	incidents := s.ear.told("incident", "outcome", "discarded")
@@ -63,13 +70,9 @@ func playFault(t *testing.T, sheet *sheet, name, file, fault string, length time
 	}
 	took := incidents[0].at.Sub(began)
 	sheet.figure(t, name, "from the first lie to the end of the incident", took.Round(100*time.Millisecond).String(), "told", true)
-	missed := series{name: "users of a sweep who were not believed, %", colour: orange}
-	for _, c := range s.ear.told("sweep", "phase", "finished") {
-		missed.points = append(missed.points, point{s.seconds(c.at), 100 * float64(c.number("missed")) / float64(c.number("watched"))})
-	}
 	p := plot{
-		file: file, title: "ZIM says of everybody that they have gone, and it is not so", x: "seconds", y: "%",
-		series: []series{missed, adds(s.news(), s, "events told", blue)}, bands: []band{{s.seconds(began), s.seconds(ended), "ZIM errs"}},
+		file: file, title: "ZIM says of everybody that they have gone, and it is not so", x: "seconds", y: "users",
+		series: []series{held, adds(s.news(), s, "events told", blue)}, bands: []band{{s.seconds(began), s.seconds(ended), "ZIM errs"}},
 	}
 	p.write(t, *scenariosDocs)
 }

@@ -70,7 +70,7 @@ func (p *plot) svg() string {
 	for _, band := range p.bands {
 		from, to := xs.at(max(band.from, xs.from)), xs.at(min(band.to, xs.to))
 		fmt.Fprintf(&b, `<rect class="band" x="%.1f" y="%d" width="%.1f" height="%d"/><text x="%.1f" y="%d" font-size="11">%s</text>`+"\n",
-			from, plotTop, to-from, plotHeight-plotTop-plotB, from+4, plotTop+13, band.name)
+			from, plotTop, to-from, plotHeight-plotTop-plotB, from+4, plotHeight-plotB-8, band.name)
 	}
 	p.axes(&b, xs, ys)
 	at := plotLeft

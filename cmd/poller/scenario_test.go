@@ -231,3 +231,10 @@ func (s *trial) seconds(at time.Time) float64 { return at.Sub(s.began).Seconds()
 
 // lasts lets the trial go on for a while.
 func (s *trial) lasts(d time.Duration) { <-time.After(d) }
+
+// looking lets it go on for a while, and looks at something four times a second.
+func (s *trial) looking(d time.Duration, look func()) {
+	for end := time.Now().Add(d); time.Now().Before(end); s.lasts(250 * time.Millisecond) {
+		look()
+	}
+}
