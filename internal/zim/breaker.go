@@ -10,6 +10,7 @@ import (
 // long ZIM is left alone between two probes: at first and at most.
 const (
 	opensAfter = 20
+	nearlyOpen = 16 // but for as many as one batch tries
 	firstPause = time.Second
 	mostPause  = 30 * time.Second
 )
@@ -124,6 +125,21 @@ func (b *breaker) bad(sent, now time.Time, probe, sure bool, why error) {
 		b.told(b.outage)
 	}
 	b.next = now.Add(time.Duration((0.8 + 0.4*b.jitter()) * float64(b.pause)))
+}
+
+// doubtful tells whether ZIM answers nobody, or nobody for so long that a few more
+// failures will make it sure.
+func (b *breaker) doubtful() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.outage != nil || b.row >= nearlyOpen
+}
+
+// isProbing tells whether a probe is under way.
+func (b *breaker) isProbing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.probing
 }
 
 // down returns why it is open, nil while it is closed.

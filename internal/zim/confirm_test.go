@@ -198,3 +198,27 @@ func TestConfirmBesideAsk(t *testing.T) {
 	calls.Wait()
 	r.checkBooks(s, asked...)
 }
+
+// A suspect whom a confirmation acquits while the sweep is under way: the sweep
+// asks about it as it meant to.
+func TestConfirmAcquitsBesideAsk(t *testing.T) {
+	t.Parallel()
+	users := numbered(3)
+	s := simulator(t, zimsim.Config{}, users)
+	r := newRig(t, s.URL())
+	r.refuse(users[0].ID)
+	acquit := sync.OnceFunc(func() {
+		if out := r.confirm(t.Context(), users[:1]); len(out.observed) != 1 || r.Refuses(users[0].ID) {
+			t.Errorf("the suspect is not acquitted: %v", out)
+		}
+	})
+	out := r.collected(users, func(answers chan<- presence.Answer) (Asked, error) {
+		return r.Ask(t.Context(), func(yield func(presence.User) bool) {
+			acquit() // the sweep has begun
+			slices.Values(users)(yield)
+		}, answers)
+	})
+	if len(out.observed) != 3 || out.err != nil {
+		t.Errorf("%d observed, %v; want 3", len(out.observed), out.err)
+	}
+}

@@ -76,7 +76,7 @@ func (a *asking) enough(e *Error, n int) bool {
 	switch e.Class {
 	case Weather:
 		// While nobody is answered it is no fault of the batch. It waits with the others.
-		return n >= a.lane.weather && (a.lane.name == LaneConfirm || a.client.breaker.down() == nil)
+		return n >= a.lane.weather && (a.lane.name == LaneConfirm || !a.client.breaker.doubtful())
 	case Slow:
 		return n >= a.lane.slow
 	case Expired:

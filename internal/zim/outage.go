@@ -37,23 +37,37 @@ var errReopened = errors.New("ZIM does not answer any more")
 type holdup struct {
 	mu    sync.Mutex
 	since time.Time // zero for not
+	tried bool      // for the last time
 }
 
 // over forgets it.
 func (h *holdup) over() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.since = time.Time{}
+	h.since, h.tried = time.Time{}, false
 }
 
-// lasts returns how long it has lasted; it may begin with this.
-func (h *holdup) lasts(now time.Time) time.Duration {
+// enter is that of the breaker, for as long as most since it began, which may be
+// now. Behind that there is one last try at once, so that the pause before the next
+// probe is not waited for in vain; then all give up together.
+func (h *holdup) enter(b *breaker, now time.Time, most time.Duration) (e entry, giveUp bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.since.IsZero() {
 		h.since = now
 	}
-	return now.Sub(h.since)
+	left := most - now.Sub(h.since)
+	if left <= 0 && !h.tried {
+		h.tried = true
+		b.hurry()
+	} else if left <= 0 && !b.isProbing() {
+		return entry{outage: b.down()}, true
+	}
+	e = b.enter(now)
+	if left > 0 && (e.wait == 0 || left < e.wait) {
+		e.wait = left
+	}
+	return e, false
 }
 
 // admit returns when a request may go; a probe has to leave the breaker behind it.
@@ -67,35 +81,40 @@ func (a *asking) admit(ctx context.Context) (probe bool, err error) {
 			a.holdup.over()
 			return false, nil
 		}
-		left := a.client.outlast - a.holdup.lasts(time.Now())
-		e := entry{outage: b.down()}
-		if left > 0 {
-			e = b.enter(time.Now())
-		}
+		e, giveUp := a.enter(time.Now())
 		switch {
 		case e.outage == nil:
 			continue
 		case e.probe:
 			return true, nil
-		case left <= 0, a.lane.name == LaneConfirm:
+		case giveUp:
 			return false, e.outage.held()
 		}
-		if e.wait > 0 {
-			left = min(left, e.wait)
-		}
-		if err := waitFor(ctx, e.change, left); err != nil {
+		if err := waitFor(ctx, e.change, e.wait); err != nil {
 			return false, err
 		}
 	}
 }
 
-// waitFor waits for the change, at most for a time.
+// enter is how the lane meets the breaker.
+func (a *asking) enter(now time.Time) (e entry, giveUp bool) {
+	if a.lane.name == LaneConfirm {
+		return a.client.breaker.enter(now), true
+	}
+	return a.holdup.enter(a.client.breaker, now, a.client.outlast)
+}
+
+// waitFor waits for the change, at most for a time; 0 for however long.
 func waitFor(ctx context.Context, change <-chan struct{}, most time.Duration) error {
-	timer := time.NewTimer(most)
-	defer timer.Stop()
+	var late <-chan time.Time
+	if most > 0 {
+		timer := time.NewTimer(most)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case <-change:
-	case <-timer.C:
+	case <-late:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

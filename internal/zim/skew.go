@@ -2,6 +2,7 @@ package zim
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -38,12 +39,13 @@ func (b bounds) and(other bounds) (both bounds, ok bool) {
 // Where they have nothing in common somebody has set one of the clocks, and the
 // newest alone counts. It may be used from any goroutine.
 type skew struct {
-	warn func(ahead time.Duration) // over the alarm, once
+	warn func(ahead time.Duration) // over the alarm, once in a while
 
 	mu            sync.Mutex // guards all below
 	older, newer  *bounds    // of the window before, and of this one
 	began         time.Time  // this one, by the clock that nobody sets
 	over, reading bool       // it has been said aloud; something is known
+	said          time.Time  // when a reply last was over the alarm
 	sum           bounds     // what both windows say
 }
 
@@ -66,7 +68,7 @@ func (s *skew) hear(header http.Header, asked, read time.Time) {
 		s.older, s.newer = s.newer, nil
 	}
 	s.take(seen, read)
-	s.judge()
+	s.judge(read)
 }
 
 // take narrows what is known by what was seen. mu is held.
@@ -89,14 +91,18 @@ func (s *skew) take(seen bounds, now time.Time) {
 	}
 }
 
-// judge says aloud what is over the alarm for sure, and again only when it has been
-// under it for sure. mu is held.
-func (s *skew) judge() {
+// judge says aloud what is over the alarm for sure, and again only when for a window
+// no reply was: one of several gateways may go wrong, and answer now and then. mu is
+// held.
+func (s *skew) judge(now time.Time) {
 	switch surely := s.sum; {
-	case !s.over && (surely.least > skewAlarm || surely.most < -skewAlarm):
-		s.over = true
-		s.warn(surely.middle())
-	case surely.least >= -skewAlarm && surely.most <= skewAlarm:
+	case surely.least > skewAlarm || surely.most < -skewAlarm:
+		s.said = now
+		if !s.over {
+			s.over = true
+			s.warn(surely.middle())
+		}
+	case surely.least >= -skewAlarm && surely.most <= skewAlarm && now.Sub(s.said) >= skewWindow:
 		s.over = false
 	}
 }
@@ -126,5 +132,6 @@ func skewText(ahead time.Duration) string {
 
 // warnOfSkew says what the matter is before ZIM refuses anything.
 func (c *Client) warnOfSkew(ahead time.Duration) {
-	c.cfg.Log.Warn().Msg(skewText(ahead) + "; event times are by ours, and ZIM refuses every request from ten minutes on: set this machine's clock")
+	c.cfg.Log.Warn().Float64("seconds_ahead", math.Round(ahead.Seconds()*10)/10).
+		Msg("this machine's clock and ZIM's differ; event times are by this one, and ZIM refuses every request from ten minutes on: set this machine's clock")
 }

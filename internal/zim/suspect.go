@@ -34,11 +34,15 @@ func (c *Client) suspectsNow() map[string]bool {
 	return ids
 }
 
-// due tells whether the suspect is to be asked this time.
+// due tells whether the suspect is to be asked this time; also who has just ceased to
+// be one, by a confirmation beside.
 func (c *Client) due(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.suspects[id]
+	s, still := c.suspects[id]
+	if !still {
+		return true
+	}
 	s.wait--
 	return s.wait < 0
 }
