@@ -30,8 +30,10 @@ func (m *machine) pass(d, asleep, set time.Duration) {
 	m.mono += d
 }
 
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
 func TestNow(t *testing.T) {
-	type step struct{ goes, asleep, set, want time.Duration } // want is since the start
+	type step struct{ goes, asleep, set, want int } // seconds; want is since the start
 	for name, steps := range map[string][]step{
 		"nothing happens": {{goes: 1, want: 1}, {goes: 0, want: 1}, {goes: 5, want: 6}},
 		"set forward":     {{goes: 10, set: 100, want: 110}, {goes: 1, want: 111}},
@@ -57,9 +59,9 @@ func TestNow(t *testing.T) {
 				t.Fatalf("Now() = %s, want %s", got, start.UTC())
 			}
 			for i, s := range steps {
-				m.pass(s.goes*time.Second, s.asleep*time.Second, s.set*time.Second)
-				if got := c.Now().Sub(start); got != s.want*time.Second {
-					t.Fatalf("step %d, %+v: %s after the start, want %s", i, s, got, s.want*time.Second)
+				m.pass(seconds(s.goes), seconds(s.asleep), seconds(s.set))
+				if got := c.Now().Sub(start); got != seconds(s.want) {
+					t.Fatalf("step %d, %+v: %s after the start, want %s", i, s, got, seconds(s.want))
 				}
 			}
 		})

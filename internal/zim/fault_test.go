@@ -60,7 +60,7 @@ func TestFaults(t *testing.T) {
 				s := simulator(t, zimsim.Config{Seed: 1, Faults: faults}, users)
 				patience := 3 * time.Second
 				if c.observed[lasts][1] == 0 {
-					patience /= 10 // however short, nothing is missed by it
+					patience /= 3 // however short, nothing is missed by it
 				}
 				r := newRig(t, s.URL(), timeout(patience))
 				out := r.ask(t.Context(), users)
