@@ -23,7 +23,6 @@ type simulation struct {
 
 	dues      []float64
 	due       int // of the sweep that runs
-	left      []int
 	inFlight  int
 	began     float64
 	lastBegan float64
@@ -49,7 +48,6 @@ type simUser struct {
 	first    bool // the status before all
 	told     bool
 	known    bool
-	answered float64
 	heldAt   float64 // 0 for not
 	seen     bool    // of the present difference
 	lastDiff float64
@@ -64,23 +62,6 @@ type asked struct {
 	users []int
 	again bool
 	at    float64
-}
-
-type event struct {
-	at float64
-	do func()
-}
-
-type events []event
-
-func (e events) Len() int           { return len(e) }
-func (e events) Less(i, j int) bool { return e[i].at < e[j].at }
-func (e events) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)        { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	last := (*e)[len(*e)-1]
-	*e = (*e)[:len(*e)-1]
-	return last
 }
 
 func (s *simulation) at(at float64, do func()) { heap.Push(&s.heap, event{max(at, s.now), do}) }
