@@ -98,10 +98,12 @@ func TestHeldWaitsWithoutHoldingOthersUp(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { _, err := Up(context.WithoutCancel(t.Context()), dsn); done <- err }()
 	waiting := `select exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and query like '%lock table presence%' and wait_event_type = $1)`
+	patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for range 3 { // it has been seen to wait for the lock, and to have given up
 		for _, event := range []string{"Lock", "Timeout"} {
 			for seen := false; !seen; {
-				if err := conn.QueryRow(t.Context(), waiting, event).Scan(&seen); err != nil {
+				if err := conn.QueryRow(patience, waiting, event).Scan(&seen); err != nil {
 					t.Fatal(err)
 				}
 			}

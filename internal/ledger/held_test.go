@@ -118,6 +118,12 @@ func TestHeldSurvivesTheTerm(t *testing.T) {
 	if encodings := value[string](t, pool, `select string_agg(encoding || '', '' order by seq) from transitions`); encodings != "112" {
 		t.Errorf("encodings %s, want 112", encodings)
 	}
+	for at, want := range map[int]int64{189: 1, 190: 3} { // seen in between, it was not told yet
+		by, err := l.Past().BroughtBy(t.Context(), []uint32{flips.No}, noon.Add(time.Duration(at)*time.Second), 3)
+		if err != nil || by[flips.No].Seq != want {
+			t.Errorf("%d s after noon the status was brought by %+v, %v, want event %d", at, by, err, want)
+		}
+	}
 	var page []presence.Event
 	if err := l.Past().Events(t.Context(), presence.Cursor{Seq: 2}, 3, func(events []presence.Event) error { page = append(page, events...); return nil }); err != nil ||
 		cmp.Diff([]presence.Event{e}, page) != "" {
