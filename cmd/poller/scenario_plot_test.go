@@ -63,7 +63,7 @@ func (p *plot) write(t *testing.T, dir string) {
 func (p *plot) svg() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-label="%s" font-family="sans-serif" font-size="12">
-<style>text{fill:#444}.grid{stroke:#8a8a8a;stroke-opacity:.25}.band{fill:#8a8a8a;fill-opacity:.16}@media(prefers-color-scheme:dark){text{fill:#c4c4c4}}</style>
+<style>text{fill:#6e7681}.grid{stroke:#8a8a8a;stroke-opacity:.25}.band{fill:#8a8a8a;fill-opacity:.16}@media(prefers-color-scheme:dark){text{fill:#c4c4c4}}</style>
 <text x="%d" y="20" font-size="15">%s</text>
 `, plotWidth, plotHeight, p.title, plotLeft, p.title)
 	xs, ys := p.scale()
@@ -89,7 +89,7 @@ func (p *plot) axes(b *strings.Builder, xs, ys scale) {
 		fmt.Fprintf(b, `<path class="grid" d="M%d %.1fH%d"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
 			plotLeft, ys.at(v), plotWidth-plotRight, plotLeft-6, ys.at(v)+4, trim(v))
 	}
-	for v := xs.from; v <= xs.to+xs.step/2; v += xs.step {
+	for v := xs.from; v <= xs.to; v += xs.step {
 		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", xs.at(v), plotHeight-plotB+17, trim(v))
 	}
 	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", plotWidth-plotRight, plotHeight-8, p.x)
