@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// leastFlips is from how many flips on an answer can be suspicious. With fewer a
-	// share says little.
+	// leastFlips is from how many flips on an answer can be suspicious by itself. With
+	// fewer a share says little.
 	leastFlips = 10
 	// leastInWindow is from how many flips on a window can be an incident.
 	leastInWindow = 50
@@ -28,11 +28,14 @@ const (
 // says to be offline; the share of an answer is flips by the users it is about who
 // are so told. What happens to an answer:
 //
-//	share < max, or fewer than 10 flips ─→ believed
+//	share < max, or fewer than 10 flips while nobody is gated ─→ believed
 //	else suspicious: its flips are gated, and who is offline by a first answer
 //	  window of 2 s over all answers ─→ share < max, or fewer than 50 flips ─→ let go
 //	                                 └→ incident: ask again, see incident.go ─┬→ released
 //	                                                                          └→ discarded
+//
+// While a decision is to come a share is enough, be it of few: a ZIM that lies does so
+// also where few are online, and what is true is only told later.
 //
 // Only users who are said to be offline count. A ZIM that calls everybody online
 // is not noticed.
@@ -66,7 +69,7 @@ func (g *gate) shut() bool { return !g.ends.IsZero() || g.incident != nil }
 func (g *gate) suspects(a presence.Answer, now time.Time) bool {
 	online, flips := g.memory.Judge(a)
 	counted := tally{flips, online}
-	suspicious := flips >= leastFlips && counted.share() >= g.share
+	suspicious := (flips >= leastFlips || flips > 0 && g.shut()) && counted.share() >= g.share
 	if suspicious && !g.shut() {
 		g.began, g.ends, g.window = now, now.Add(windowLength), tally{}
 	}

@@ -290,6 +290,32 @@ func TestComesBack(t *testing.T) {
 	g.turns(suspected, 49) // what the window counted stands
 }
 
+// While a decision is to come few flips are doubted, too, whoever brings them; before
+// and behind it they are not.
+func TestFewJoinTheMany(t *testing.T) {
+	g := newGateTrial(t, 200, 0)
+	few := func(from uint32, confirm, want bool) {
+		t.Helper()
+		if got := g.hears(g.says(from, from+9, 3), confirm); got != want {
+			t.Errorf("3 flips of 10 from user %d on are suspicious: %t, want %t", from, got, want)
+		}
+	}
+	few(1, false, false)
+	g.hears(g.says(101, 160, 60), false)
+	few(11, false, true)
+	if g.hears(g.says(21, 30, 2), false) {
+		t.Error("2 flips of 10 are suspicious, want a share of 0.3")
+	}
+	g.waits(windowLength)
+	g.turns(suspected, 63)
+	few(31, true, true)
+	g.waits(0)
+	sample, canaries := g.asks()
+	g.replies(sample, 0, 0, canaries, 0, 0)
+	g.turns(discarded, 66-len(sample))
+	few(41, false, false)
+}
+
 // Who leaves the watchlist is dropped; when nobody is left it is over.
 func TestLeavesTheWatchlist(t *testing.T) {
 	g := newGateTrial(t, 100, 0)
@@ -317,13 +343,12 @@ func TestStaleWhileGated(t *testing.T) {
 	g := newGateTrial(t, 60, 0)
 	g.hears(g.says(1, 59, 59), false)
 	g.now = g.now.Add(time.Second)
-	g.hears(g.says(60, 60, 1), false)
 	g.memory.JudgeAge(time.Second-time.Microsecond, g.now, 1)
 	if g.memory.Gated() != 0 {
 		t.Errorf("%d are gated, want none", g.memory.Gated())
 	}
 	if events := g.memory.Take().Transitions; len(events) != 60 || events[59].Kind != presence.KindStale {
-		t.Errorf("%d events, want 60, most of them stale", len(events))
+		t.Errorf("%d events, want 60, all of them stale", len(events))
 	}
 	g.waits(time.Second)
 	g.turns(suspected, 0)

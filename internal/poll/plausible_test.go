@@ -112,6 +112,28 @@ func TestFaultIsNotTold(t *testing.T) {
 	})
 }
 
+// Where few are online, an answer may have less than ten flips. While it is asked
+// again they are not believed either, and nobody is told offline.
+func TestFaultIsNotToldWhereFewAreOnline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		// Fifteen of a hundred are online, and of every fifth hundred five.
+		truth := func(u presence.User) bool { return u.No%100 >= 15 || u.No/100%5 == 4 && u.No%100 >= 5 }
+		z.sweeps, z.again = truth, truth
+		d := newDoubter(t, z, 3000)
+		mustSweep(t, d.Recorder, d.book)
+		z.sweeps = func(presence.User) bool { return true }
+		if report := mustSweep(t, d.Recorder, d.book); report.Transitions != 0 || report.Missed[presence.MissImplausible] < 250 {
+			t.Errorf("report %+v; want no event", report)
+		}
+		for _, i := range d.incidents {
+			if i.Released {
+				t.Errorf("incident %+v, want it discarded", i)
+			}
+		}
+	})
+}
+
 // Many who log out at once are told, some seconds later, as of when they were seen.
 func TestLogoutOfManyIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

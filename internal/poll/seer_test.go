@@ -211,7 +211,7 @@ func (s *seer) suspects(a presence.Answer) bool {
 			flips++
 		}
 	}
-	suspicious := flips >= 10 && float64(flips)/float64(online) >= s.maxShare
+	suspicious := (flips >= 10 || flips > 0 && s.trial != nil) && float64(flips)/float64(online) >= s.maxShare
 	if suspicious && s.trial == nil {
 		s.trial = &trial{began: a.At, ends: a.At.Add(2 * time.Second)}
 	}
