@@ -2,6 +2,7 @@ package poll
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/zim-presence/poller/internal/diff"
@@ -143,7 +144,7 @@ func (g *gate) ask(now time.Time) []presence.User {
 	}
 	canaries := g.memory.SampleOnline(canariesAtMost, g.dice)
 	g.incident.start(now, sample, canaries)
-	users := append(sample, canaries...)
+	users := slices.Concat(sample, canaries)
 	g.dice.Shuffle(len(users), func(a, b int) { users[a], users[b] = users[b], users[a] })
 	return users
 }
