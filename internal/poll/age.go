@@ -19,6 +19,10 @@ func (r *Recorder) judgeAge(ctx context.Context, w writer) error {
 		return nil
 	}
 	now := r.now()
+	if now.Before(r.leapt) {
+		r.judgeAt = r.leapt
+		return nil
+	}
 	if err := w.commit(ctx); err != nil { // what comes of it has to be taken alone
 		return err
 	}
@@ -35,7 +39,21 @@ func (r *Recorder) judgeAge(ctx context.Context, w writer) error {
 	return w.commit(ctx)
 }
 
-// askedOnce notes that a sweep has asked, or could not: from now on ages count.
+// watchClock keeps ages from counting when the clock was set forward, by much of what
+// is allowed: everybody would be stale who was answered a moment ago. They count
+// again when there was the time to ask about everybody once more.
+func (r *Recorder) watchClock(now time.Time) {
+	elapsed := time.Now()
+	leap := now.Sub(r.read) - elapsed.Sub(r.readAt)
+	if !r.read.IsZero() && r.StaleAfter > 0 && leap > max(oftenJudged, r.StaleAfter/10) {
+		r.leapt = now.Add(r.StaleAfter)
+		r.Log.Warn().Dur("leap", leap).Msg("the clock was set forward; nobody goes stale before there was the time to ask again")
+	}
+	r.read, r.readAt = now, elapsed
+}
+
+// askedOnce notes that a sweep has asked, or that ZIM could not be asked: from now on
+// ages count. A sweep that could not even read whom to ask about is none.
 func (r *Recorder) askedOnce() {
 	if now := r.now(); !r.asked && r.judgeAt.After(now) {
 		r.judgeAt = now

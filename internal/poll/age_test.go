@@ -117,3 +117,47 @@ func TestStaleWhileHeldAndRemoved(t *testing.T) {
 		_ = l.stop()
 	})
 }
+
+// A clock that is set forward makes nobody stale who is answered as often as ever.
+func TestNobodyIsStaleByAClockSetForward(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ids := names(300)
+		u := newTown(time.Second, ids...)
+		l := live(t, newBook(), u, "@every 1m", func(r *Recorder) { r.StaleAfter, r.Now = 90*time.Second, u.now })
+		l.until(30 * time.Second)
+		u.leap(time.Hour)
+		l.until(61*time.Second + 500*time.Millisecond) // one of three batches is answered
+		u.leap(time.Hour)
+		l.until(70 * time.Second)
+		u.set(presence.Unknown, ids[7])
+		l.until(150 * time.Second)
+		if got := kinds(l.told(300)); len(got) != 0 {
+			t.Fatalf("told %d events, the first %s", len(got), got[0])
+		}
+		l.until(170 * time.Second) // the age of who is not answered any more counts again
+		if got := kinds(l.told(300)); len(got) != 1 || got[0] != ids[7]+" stale" {
+			t.Errorf("told %d events, want one: %v", len(got), got)
+		}
+		_ = l.stop()
+	})
+}
+
+// Who was not asked since the term began, for want of a watchlist, is not stale
+// before there was the time to.
+func TestNobodyIsStaleByASweepThatCouldNotAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, u := newBook(), newTown(takes, "a")
+		l := live(t, b, u, "@every 10s", aging(30*time.Second))
+		l.until(time.Second)
+		_ = l.stop()
+		time.Sleep(time.Hour)
+		broken := newList("a")
+		broken.fails = 0
+		l = live(t, b, u, "@every 10s", func(r *Recorder) { r.StaleAfter, r.Watchlist = 30*time.Second, broken })
+		l.until(29 * time.Second)
+		l.want(1)
+		l.until(31 * time.Second)
+		l.want(1, stale("a", l.began.Add(-time.Hour-time.Second), l.at(30*time.Second), 1))
+		_ = l.stop()
+	})
+}

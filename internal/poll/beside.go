@@ -35,10 +35,13 @@ func (r *Recorder) end() {
 
 // now is the time of the app.
 func (r *Recorder) now() time.Time {
-	if r.Now == nil {
-		return presence.Instant(time.Now())
+	read := time.Now
+	if r.Now != nil {
+		read = r.Now
 	}
-	return presence.Instant(r.Now())
+	now := presence.Instant(read())
+	r.watchClock(now)
+	return now
 }
 
 // wake fires when [Recorder.turn] has something to do; nil is never. It is to be

@@ -23,6 +23,7 @@ import (
 type town struct {
 	mu     sync.Mutex    // guards all below
 	takes  time.Duration // an answer
+	ahead  time.Duration // the clock, of what time.Now says
 	ids    []string      // the watchlist
 	status map[string]presence.Status
 	again  []string // who was asked again, in order
@@ -84,14 +85,27 @@ func (u *town) askedAgain() []string {
 	return slices.Clone(u.again)
 }
 
+// leap sets the clock forward.
+func (u *town) leap(d time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ahead += d
+}
+
+func (u *town) now() time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return presence.Instant(time.Now().Add(u.ahead))
+}
+
 func (u *town) answer(ctx context.Context, users []presence.User) (a presence.Answer, err error) {
-	a.AskedAt = presence.Instant(time.Now())
+	a.AskedAt = u.now()
 	select {
 	case <-time.After(u.pace()):
 	case <-ctx.Done():
 		return a, context.Cause(ctx)
 	}
-	a.At = presence.Instant(time.Now())
+	a.At = u.now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, user := range users {

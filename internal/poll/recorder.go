@@ -131,6 +131,9 @@ type Recorder struct {
 	began   time.Time // the term
 	asked   bool      // about everybody, once in this term
 	judgeAt time.Time // when ages are judged next
+	read    time.Time // the clock, the last time, and when that was
+	readAt  time.Time
+	leapt   time.Time // from when on ages count, once the clock was set forward
 	lane    lane
 	timer   *time.Timer // see wake
 	gate    *gate       // nil where everything is believed

@@ -762,7 +762,9 @@ func (s *seer) swept(got Report, err error, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.until(now)
-	s.agesMay, s.agesMust = first(s.agesMay, now), first(s.agesMust, now)
+	if !s.agesMay.After(now) { // it has asked; one that found no watchlist has not
+		s.agesMust = first(s.agesMust, now)
+	}
 	if err != nil {
 		return
 	}

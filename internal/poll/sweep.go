@@ -40,7 +40,6 @@ func (r *Recorder) sweep(ctx context.Context) (Report, error) {
 		Sweep: r.LastSweep + 1, Started: r.now(), Missed: map[presence.MissReason]int{},
 	}}
 	err := s.run(ctx)
-	s.askedOnce()
 	s.report.missRest()
 	s.report.Finished, s.report.Seq, s.report.Held = r.now(), r.Memory.LastSeq(), r.Memory.Held()
 	s.log(ctx, err)
@@ -62,10 +61,11 @@ func (s *sweep) run(ctx context.Context) error {
 	if err := s.list(ctx); err != nil {
 		return err
 	}
-	if err := s.ask(ctx); err != nil {
+	err := s.ask(ctx)
+	s.askedOnce()
+	if err != nil {
 		return err
 	}
-	s.askedOnce()
 	if err := s.judgeAge(ctx, s); err != nil {
 		return err
 	}
