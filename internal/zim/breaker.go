@@ -10,7 +10,7 @@ import (
 // long ZIM is left alone between two probes: at first and at most.
 const (
 	opensAfter = 20
-	nearlyOpen = 16 // but for as many as one batch tries
+	nearlyOpen = 17 // but for what one batch tries, which alone is no sign
 	firstPause = time.Second
 	mostPause  = 30 * time.Second
 )
