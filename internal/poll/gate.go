@@ -31,9 +31,13 @@ const (
 //
 //	share < max, or fewer than 10 flips while nobody is gated ─→ believed
 //	else suspicious: its flips are gated, and who is offline by a first answer
-//	  window of 2 s over all answers ─→ share < max, or fewer than 50 flips ─→ let go
+//	  window of 2 s over all answers ─→ share < max, or fewer than 50 flips ─→ let go, unless an
+//	                                 │  incident was discarded within patience
 //	                                 └→ incident: ask again, see incident.go ─┬→ released
 //	                                                                          └→ discarded
+//
+// A fault is hardly over with an incident that was discarded: what is left of it in the
+// next window may be less than that takes, and would be told.
 //
 // While a decision is to come a share is enough, be it of few: a ZIM that lies does so
 // also where few are online, and what is true is only told later.
@@ -49,7 +53,8 @@ type gate struct {
 	began, ends time.Time // of the window; zero while there is none
 	window      tally
 	incident    *incident
-	incidents   int // so far
+	incidents   int       // so far
+	wary        time.Time // until when every window is an incident, since one was discarded
 }
 
 // tally counts flips among the users who are told online.
@@ -117,10 +122,13 @@ func (g *gate) turn(now time.Time) (outcome, Incident) {
 			return nothing, Incident{}
 		}
 		g.incident = nil
+		if how == discarded {
+			g.wary = now.Add(g.patience)
+		}
 		return how, i.end(now, how == released, g.memory.Gated())
 	case g.ends.IsZero() || now.Before(g.ends):
 		return nothing, Incident{}
-	case g.window.flips < leastInWindow || g.window.share() < g.share:
+	case (g.window.flips < leastInWindow || g.window.share() < g.share) && !g.ends.Before(g.wary):
 		g.ends = time.Time{}
 		return letGo, Incident{}
 	}

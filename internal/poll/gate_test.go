@@ -255,6 +255,36 @@ func TestWindowAfterWindow(t *testing.T) {
 	g.turns(letGo, 40)
 }
 
+// Behind an incident that was discarded no window is too small to ask again, until
+// patience is over; behind one that was released it is.
+func TestSmallWindowBehindAnIncident(t *testing.T) {
+	for name, c := range map[string]struct {
+		offline int // of the sample
+		first   outcome
+		after   time.Duration
+		want    outcome
+	}{
+		"discarded":        {0, discarded, 0, suspected},
+		"to the last":      {0, discarded, 28*time.Second - 1, suspected},
+		"patience is over": {0, discarded, 28 * time.Second, letGo},
+		"released":         {50, released, 0, letGo},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateTrial(t, 300, 0)
+			g.hears(g.says(1, 60, 60), false)
+			g.waits(windowLength)
+			g.turns(suspected, 60)
+			sample, canaries := g.asks()
+			g.replies(sample, c.offline, 0, canaries, 0, 0)
+			g.turns(c.first, 60-len(sample)+c.offline)
+			g.now = g.now.Add(c.after)
+			g.hears(g.says(101, 110, 10), false)
+			g.waits(windowLength)
+			g.turns(c.want, 10)
+		})
+	}
+}
+
 // What is let go keeps when it was seen, and says when that was decided.
 func TestWhatIsLetGo(t *testing.T) {
 	g := newGateTrial(t, 20, 0)

@@ -134,6 +134,24 @@ func TestFaultIsNotToldWhereFewAreOnline(t *testing.T) {
 	})
 }
 
+// A fault in two answers of five is as nonsense in the last answers of a sweep as in
+// the first, though they are too few for an incident by themselves.
+func TestTheEndOfAFaultIsNotTold(t *testing.T) {
+	for _, users := range []int{4600, 4700, 5100, 5600} {
+		synctest.Test(t, func(t *testing.T) {
+			z := newCrowd()
+			truth := func(u presence.User) bool { return u.No%100 >= 15 }
+			z.sweeps, z.again = truth, truth
+			d := newDoubter(t, z, users)
+			mustSweep(t, d.Recorder, d.book)
+			z.sweeps = func(u presence.User) bool { return truth(u) || (u.No-1)/100%5 < 2 }
+			if report := mustSweep(t, d.Recorder, d.book); report.Transitions != 0 || len(d.incidents) < 2 {
+				t.Errorf("%d users: %d events, %d incidents; want none, and 2 at the least", users, report.Transitions, len(d.incidents))
+			}
+		})
+	}
+}
+
 // Many who log out at once are told, some seconds later, as of when they were seen.
 func TestLogoutOfManyIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

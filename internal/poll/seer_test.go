@@ -33,6 +33,7 @@ type seer struct {
 	wrong      error // the first thing that was
 
 	agesMay, agesMust time.Time // from when on ages may count in this term, and from when on they have to
+	wary              time.Time // until when every window is an incident
 	touched           time.Time // when ages may have leapt, since answers were discarded
 
 	calling  []string // whom is asked about again at the moment
@@ -301,7 +302,7 @@ func (s *seer) until(now time.Time) {
 // windowOver decides whether what a window counted is an incident.
 func (s *seer) windowOver() {
 	t := s.trial
-	if t.flips < 50 || float64(t.flips)/float64(t.online) < s.maxShare {
+	if (t.flips < 50 || float64(t.flips)/float64(t.online) < s.maxShare) && !t.ends.Before(s.wary) {
 		s.trial = nil
 		s.letGo(t.ends)
 		return
@@ -377,6 +378,7 @@ func (s *seer) decide(at time.Time, released bool) {
 		s.letGo(at)
 		return
 	}
+	s.wary = at.Add(s.patience)
 	for _, p := range s.gated() {
 		if s.reply[p.id] == "gated" {
 			s.reply[p.id] = string(presence.MissImplausible)
@@ -814,5 +816,5 @@ func (s *seer) begins(b *heldBook, now time.Time) {
 	}
 	s.suppressed, s.aged, s.reply = map[string]diff.Suppressed{}, map[string]diff.Suppressed{}, map[string]string{}
 	s.trial, s.incidents, s.counted, s.calling, s.laneFree = nil, nil, 0, nil, now
-	s.agesMay, s.agesMust = now.Add(s.staleAfter), now.Add(s.staleAfter)
+	s.agesMay, s.agesMust, s.wary = now.Add(s.staleAfter), now.Add(s.staleAfter), time.Time{}
 }
