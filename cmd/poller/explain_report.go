@@ -137,14 +137,19 @@ func newExplainReport(app uint32, user string, found *ledger.Explained, now time
 	return r
 }
 
-// asks tells whether a sweep may have asked about the user: not one before the user came, nor behind the removal.
+// asks tells whether a sweep has asked about the user, as far as that is sure: one that began before the user came may
+// have read the watchlist before, and the one that removed the user did not ask any more.
 func asks(found *ledger.Explained, sweep ledger.SweepOf) bool {
 	s := &found.State
 	switch {
-	case !found.Known, !found.Added.IsZero() && sweep.Finished.Before(found.Added):
+	case !found.Known:
+		return false
+	case sweep.Missed:
+		return true
+	case !found.Added.IsZero() && sweep.Started.Before(found.Added):
 		return false
 	case !s.Watched && !s.Since.IsZero():
-		return sweep.Started.Before(s.Since)
+		return sweep.Finished.Before(s.Since)
 	}
 	return true
 }

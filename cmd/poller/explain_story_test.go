@@ -149,6 +149,37 @@ func TestExplainStory(t *testing.T) {
 	}
 }
 
+// What a sweep was for the user is only said of one that asked.
+func TestExplainSweeps(t *testing.T) {
+	at := func(minutes int) time.Time { return explainNow.Add(time.Duration(minutes) * time.Minute) }
+	sweep := func(from, to int, missed bool) ledger.SweepOf {
+		return ledger.SweepOf{Sweep: 9, Started: at(from), Finished: at(to), Missed: missed}
+	}
+	for name, c := range map[string]struct {
+		sweep   ledger.SweepOf
+		removed bool
+		want    bool
+	}{
+		"watched":                      {sweep: sweep(-20, -15, false), want: true},
+		"added while it was under way": {sweep: sweep(-61, -59, false)},
+		"before":                       {sweep: sweep(-70, -65, false)},
+		"missed, so it was asked":      {sweep: sweep(-61, -59, true), want: true},
+		"before the removal":           {sweep: sweep(-12, -11, false), removed: true, want: true},
+		"the one that removed":         {sweep: sweep(-11, -9, false), removed: true},
+		"behind the removal":           {sweep: sweep(-8, -7, false), removed: true},
+	} {
+		r := explained(func(f *ledger.Explained, _ *explainReport) {
+			f.Sweeps = []ledger.SweepOf{c.sweep}
+			if c.removed {
+				f.State.Watched, f.State.Status, f.Added = false, presence.Unknown, time.Time{}
+			}
+		})
+		if got := len(r.Sweeps) == 1; got != c.want {
+			t.Errorf("%s: shown %t, want %t", name, got, c.want)
+		}
+	}
+}
+
 // Answers that say the same again and again take one line, and none that brought something is left out.
 func TestExplainDullAnswers(t *testing.T) {
 	r := explained(nil)
