@@ -222,15 +222,29 @@ func TestParts(t *testing.T) {
 		}
 		c.States = rapid.Permutation(c.States).Draw(t, "states")
 		c.Held = make([]presence.Held, rapid.IntRange(0, 50).Draw(t, "held"))
-		c.Settled = make([]uint32, rapid.IntRange(0, 50).Draw(t, "settled"))
+		for range rapid.IntRange(0, 50).Draw(t, "dropped") {
+			c.Settled = append(c.Settled, uint32(2000+len(c.Settled)))
+		}
+		for i := range c.Transitions { // some of them told, or dropped by one
+			if rapid.Bool().Draw(t, "settles") {
+				c.Settled = append(c.Settled, uint32(i))
+			}
+		}
+		c.Settled = rapid.Permutation(c.Settled).Draw(t, "settled")
 		held, settled := len(c.Held), len(c.Settled)
 		most, transitions, states, next := rapid.IntRange(1, 40).Draw(t, "most"), len(c.Transitions), len(c.States), int64(first)
 		for part := range parts(c, most) {
 			if held, settled = held-len(part.Held), settled-len(part.Settled); len(part.Held) > most || len(part.Settled) > most {
 				t.Fatalf("a part of %d held and %d settled, the most is %d", len(part.Held), len(part.Settled), most)
 			}
-			if len(part.Held)+len(part.Settled) > 0 && transitions > len(part.Transitions) {
-				t.Fatalf("what is held or settled comes before %d transitions", transitions-len(part.Transitions))
+			if len(part.Held) > 0 && transitions > len(part.Transitions) {
+				t.Fatalf("what is held comes before %d transitions", transitions-len(part.Transitions))
+			}
+			for _, no := range part.Settled {
+				by := slices.ContainsFunc(part.Transitions, func(t presence.Transition) bool { return t.User.No == no })
+				if no < 1000 && !by || no >= 1000 && transitions > len(part.Transitions) {
+					t.Fatalf("%d is settled in a part without its transition, or before the last", no)
+				}
 			}
 			if part.Empty() || len(part.Transitions) > most || len(part.States) > most {
 				t.Fatalf("a part of %d transitions and %d states, the most is %d", len(part.Transitions), len(part.States), most)
