@@ -70,7 +70,7 @@ func (m *Memory) LetGo(at time.Time, sweep int64) (users int) {
 			m.store(no, h)
 			m.schedule(no, h, m.confirmableAt(h))
 		} else {
-			m.confirm(r, h, at, sweep)
+			m.confirm(r, h, moment(max(h.seenAt, h.asked)), at, sweep)
 		}
 		users++
 	}

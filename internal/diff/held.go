@@ -166,16 +166,17 @@ func (m *Memory) compareWaiting(r *record, o *presence.Observation, a *presence.
 	switch doubted := gate && o.Status == presence.Offline; {
 	case h.gated || doubted || asked < m.confirmableAt(h):
 	default:
-		m.confirm(r, h, a.At, sweep)
+		m.confirm(r, h, a.At, a.At, sweep)
 	}
 }
 
-// confirm tells a change that waited.
-func (m *Memory) confirm(r *record, h *held, at time.Time, sweep int64) {
+// confirm tells a change that waited, as decided at that moment; the user was last
+// seen so at seen.
+func (m *Memory) confirm(r *record, h *held, seen, at time.Time, sweep int64) {
 	kind, _ := presence.KindOf(r.status, h.to)
 	m.settle(r, h)
 	since := m.note(r, kind, h.to, h.detail, moment(h.seenAt), at, sweep)
-	m.put(r, presence.State{Since: since, ObservedAt: moment(r.told), AskedAt: moment(h.asked), Watched: true})
+	m.put(r, presence.State{Since: since, ObservedAt: later(since, seen), AskedAt: moment(h.asked), Watched: true})
 	r.seen = h.asked
 }
 

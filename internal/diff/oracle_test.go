@@ -22,6 +22,7 @@ type person struct {
 	detail         presence.Detail
 	said, newest   time.Time // when was asked what said what is told, and what said anything
 	floor          time.Time // nothing is told as before
+	read           time.Time // as of when the status is known to be so
 	seq            int64
 	wait           *unsaid
 }
@@ -75,7 +76,7 @@ func (w *world) event(p *person, kind presence.Kind, to presence.Status, detail 
 	if kind != presence.KindBaseline {
 		t.After = earlier(after, at)
 	}
-	p.floor = at
+	p.floor, p.read = at, at
 	if !confirmed.IsZero() {
 		t.ConfirmedAt = later(confirmed, at)
 		p.floor = t.ConfirmedAt
@@ -108,7 +109,7 @@ func (w *world) observe(p *person, o presence.Observation, a presence.Answer, ga
 	if h := p.wait; h != nil && o.Status == h.To {
 		h.Detail = o.Detail
 		if !h.gated && (!gate || o.Status == presence.Online) && !a.AskedAt.Before(h.SeenAt.Add(w.holdOf(h.To))) {
-			w.tell(p, a.At)
+			w.tell(p, a.At, a.At)
 		}
 		return
 	}
@@ -122,6 +123,7 @@ func (w *world) observe(p *person, o presence.Observation, a presence.Answer, ga
 	case o.Status == p.told:
 		if p.detail != o.Detail {
 			p.detail, p.floor = o.Detail, later(a.At, p.floor)
+			p.read = p.floor
 		}
 	case suspicious:
 		p.wait = &unsaid{held, true}
@@ -139,14 +141,14 @@ func (w *world) observe(p *person, o presence.Observation, a presence.Answer, ga
 }
 
 // tell tells what waits.
-func (w *world) tell(p *person, confirmed time.Time) {
+func (w *world) tell(p *person, read, confirmed time.Time) {
 	kind, h := presence.KindBaseline, p.wait
 	if p.told != presence.Unknown {
 		kind, _ = presence.KindOf(p.told, h.To)
 	}
 	p.wait = nil
 	w.event(p, kind, h.To, h.Detail, h.After, h.SeenAt, confirmed)
-	p.said = p.newest
+	p.said, p.read = p.newest, later(read, p.read)
 }
 
 var sayings = []presence.Observation{
@@ -184,7 +186,7 @@ func (w *world) watch() {
 		p := w.people[id]
 		switch listed := rapid.IntRange(0, 4).Draw(w.T, "listed") > 0; {
 		case listed && !p.watched:
-			*p = person{user: p.user, watched: true, seq: p.seq, floor: p.floor}
+			*p = person{user: p.user, watched: true, seq: p.seq, floor: p.floor, read: p.floor}
 			w.states[id] = presence.State{User: p.user, Watched: true, LastSeq: p.seq, ObservedAt: p.floor}
 			w.memory.Add(w.states[id], time.Time{})
 		case listed:
@@ -235,7 +237,7 @@ func (w *world) decide() {
 		case p.told != presence.Unknown && w.hold.Offline > 0:
 			p.wait.gated = false
 		default:
-			w.tell(p, w.now)
+			w.tell(p, later(p.wait.SeenAt, p.newest), w.now)
 		}
 	}
 	slices.Sort(gated)
@@ -298,7 +300,7 @@ func (w *world) compare() {
 	want := map[uint32]presence.Held{}
 	for _, p := range w.people {
 		s := w.states[p.user.ID]
-		if s.Status != p.told || s.Detail != p.detail || s.Stale != p.stale || s.LastSeq != p.seq || p.told != presence.Unknown && !s.ObservedAt.Equal(p.floor) {
+		if s.Status != p.told || s.Detail != p.detail || s.Stale != p.stale || s.LastSeq != p.seq || p.told != presence.Unknown && !s.ObservedAt.Equal(p.read) {
 			w.Fatalf("state %+v, want %+v", s, *p)
 		}
 		if p.wait != nil && !p.wait.gated {
@@ -339,6 +341,7 @@ func (w *world) restart() {
 		if !p.watched {
 			continue
 		}
+		p.floor = p.read
 		if p.told != presence.Unknown && p.wait == nil {
 			p.said = p.said.Add(-w.duration(3, "bound"))
 			p.newest = p.said
