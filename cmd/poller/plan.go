@@ -15,7 +15,7 @@ import (
 // planCmd is poller plan: what a watchlist costs.
 type planCmd struct {
 	App            uint32        `placeholder:"ID" help:"App whose settings count; needed when several are configured."`
-	Users          uint          `placeholder:"N" help:"Reckon with so many users, and look into no database. Those on the watchlist, if not given."`
+	Users          *uint         `placeholder:"N" help:"Reckon with so many users, and look into no database. Those on the watchlist, if not given."`
 	ChangesPerHour *float64      `placeholder:"N" help:"How many users come online or go offline in an hour, of all. As in the last day, if not given. Only what a hold costs depends on it."`
 	Latency        time.Duration `default:"100ms" placeholder:"DURATION" help:"How long ZIM takes to answer a request: ${default}, if not given."`
 	Output         string        `name:"output" short:"o" enum:"text,json" default:"text" help:"How to print: text or json."`
@@ -36,7 +36,7 @@ func (c *planCmd) Run(ctx context.Context, g *globals) error {
 		return err
 	}
 	need := needDatabase
-	if c.Users > 0 {
+	if c.Users != nil {
 		need = 0
 	}
 	cfg, err := g.load(need)
@@ -47,18 +47,21 @@ func (c *planCmd) Run(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
+	if c.Latency > app.Timeout {
+		return usagef("--latency %s: no request would be answered within the %s of zim.timeout", c.Latency, app.Timeout)
+	}
 	gaps, err := dueGaps(app.Schedule, time.Now())
 	if err != nil {
 		return err
 	}
 	r := &planned{cfg: cfg, app: app, want: plan.Want{
-		Users: int(c.Users), Rate: app.Rate, Batch: app.BatchSize, Latency: c.Latency, Timeout: app.Timeout, Gaps: gaps,
+		Rate: app.Rate, Batch: app.BatchSize, Latency: c.Latency, Timeout: app.Timeout, Gaps: gaps,
 		HoldOffline: cfg.Hold.Offline, HoldOnline: cfg.Hold.Online,
 	}}
-	if c.Users == 0 {
-		if err := r.read(ctx, g); err != nil {
-			return err
-		}
+	if c.Users != nil {
+		r.want.Users = int(*c.Users)
+	} else if err := r.read(ctx, g); err != nil {
+		return err
 	}
 	if c.ChangesPerHour != nil {
 		r.want.ChangesPerHour, r.changing = *c.ChangesPerHour, true
@@ -72,8 +75,8 @@ func (c *planCmd) Run(ctx context.Context, g *globals) error {
 
 func (c *planCmd) check() error {
 	switch {
-	case c.Users > 1_000_000_000:
-		return usagef("--users %d: more than a billion", c.Users)
+	case c.Users != nil && (*c.Users < 1 || *c.Users > 1_000_000_000):
+		return usagef("--users %d is not from 1 to a billion", *c.Users)
 	case c.ChangesPerHour != nil && !(*c.ChangesPerHour >= 0 && *c.ChangesPerHour <= 1e12):
 		return usagef("--changes-per-hour %g is no number of changes", *c.ChangesPerHour)
 	case c.Latency < 0 || c.Latency > time.Minute:
@@ -84,7 +87,7 @@ func (c *planCmd) check() error {
 
 // settings are those of the app, or with none configured those that an app would have.
 func (c *planCmd) settings(cfg config) (appConfig, error) {
-	if len(cfg.Apps) > 0 || c.App == 0 && c.Users == 0 {
+	if len(cfg.Apps) > 0 || c.App == 0 && c.Users == nil {
 		return cfg.app(c.App)
 	}
 	return appConfig{

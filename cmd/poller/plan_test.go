@@ -34,13 +34,15 @@ func TestPlanOfANumber(t *testing.T) {
 		t.Errorf("of the first app: %+v", r)
 	}
 	for says, args := range map[string][]string{
-		"choose one with --app":   {"--users", "5", "--config", two},
-		"app 9 is not configured": {"--users", "5", "--config", two, "--app", "9"},
-		"no app is configured":    {},
-		"more than a billion":     {"--users", "1000000001"},
-		"is no number of changes": {"--users", "5", "--changes-per-hour=-1"},
-		"is not from 0s to 1m":    {"--users", "5", "--latency", "61s"},
-		"--users: expected uint":  {"--users", "-5"},
+		"choose one with --app":        {"--users", "5", "--config", two},
+		"app 9 is not configured":      {"--users", "5", "--config", two, "--app", "9"},
+		"no app is configured":         {},
+		"not from 1 to a billion":      {"--users", "1000000001"},
+		"--users 0 is not from 1":      {"--users", "0"},
+		"no request would be answered": {"--users", "5", "--latency", "6s"},
+		"is no number of changes":      {"--users", "5", "--changes-per-hour=-1"},
+		"is not from 0s to 1m":         {"--users", "5", "--latency", "61s"},
+		"--users: expected uint":       {"--users", "-5"},
 	} {
 		var out, said bytes.Buffer
 		if code := execute(t.Context(), append([]string{"plan"}, args...), nil, &out, &said); code != 2 || !strings.Contains(said.String(), says) || out.Len() > 0 {
