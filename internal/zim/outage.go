@@ -146,7 +146,7 @@ func (c *Client) Outage() error {
 // tellOutage says aloud that ZIM has stopped to answer, or answers again.
 func (c *Client) tellOutage(o *OutageError) {
 	if o != nil {
-		c.cfg.Log.Warn().Err(o).Int("failures", opensAfter).Msg("ZIM does not answer; one request at a time goes until it does")
+		c.cfg.Log.Warn().Err(o).Msg("ZIM does not answer; one request at a time goes until it does")
 	} else {
 		c.cfg.Log.Info().Msg("ZIM answers again")
 	}
