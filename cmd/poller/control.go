@@ -39,7 +39,7 @@ func (a *app) teller(lease *ledger.Lease) *relay.Teller {
 
 // tellLease tells that the term begins, or ends.
 func (a *app) tellLease(t *relay.Teller, released bool) {
-	at := presence.Instant(time.Now())
+	at := presence.Instant(a.clock.Now())
 	t.Put(relay.Now, func(mark presence.Mark) presence.Control {
 		return &presence.LeaseTold{Mark: mark, Owner: a.terms.Owner, Released: released, At: at}
 	})
@@ -62,7 +62,7 @@ func (a *app) tellFinished(t *relay.Teller, r poll.Report, err error) {
 		return &presence.SweepTold{
 			Mark: mark, Sweep: r.Sweep, StartedAt: r.Started, Watched: r.Watched, FinishedAt: r.Finished, Complete: r.Complete,
 			Seen: r.Seen, Missed: r.MissedTotal(), Held: r.Held, RemovalsHeld: r.RemovalsHeld, Transitions: r.Transitions,
-			Requests: r.Requests, BudgetUsed: budgetUsed(r.Requests, a.rate, r.Finished.Sub(r.Started)), Seq: r.Seq,
+			Requests: r.Requests, BudgetUsed: budgetUsed(r.Requests+r.Again, a.rate, r.Finished.Sub(r.Started)), Seq: r.Seq,
 		}
 	})
 	a.wake() // nothing may have changed, and the events are compared all the same
