@@ -36,8 +36,9 @@ type SweepTold struct {
 	Held, RemovalsHeld int
 	// Transitions counts the events that the sweep added, of every kind.
 	Transitions int
-	// Requests were sent, and BudgetUsed is their share of what the rate allowed in
-	// this time: 0 to 1, told with four decimals.
+	// Requests were sent, and BudgetUsed is the share of what the rate allowed in this
+	// time that they took together with those that asked users again: 0 to 1, told
+	// with four decimals.
 	Requests   int
 	BudgetUsed float64
 	// Seq is the ledger's newest event at the end: it and all before it stand in the

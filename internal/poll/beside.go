@@ -108,6 +108,7 @@ func (r *Recorder) hear(ctx context.Context, w writer, answer presence.Answer, o
 		return w.commit(ctx)
 	}
 	f := r.lane.land()
+	w.spent(f.sent)
 	if f.err != nil && !errors.Is(f.err, context.Canceled) {
 		r.Log.Debug().Err(f.err).Int("users", len(f.users)).Msg("asked again in vain; once more later")
 	}

@@ -15,6 +15,8 @@ type writer interface {
 	// count is called with each answer, once it is observed; again says that it came
 	// by asking again.
 	count(a presence.Answer, again bool)
+	// spent is called with the requests of each call that asked again.
+	spent(requests int)
 	// decided is called when it is decided about everybody who is gated; the changes
 	// are discarded, and of all others who were it is believed.
 	decided(discarded []presence.Held)

@@ -163,6 +163,7 @@ type life struct {
 	r      *Recorder
 	never  []diff.Suppressed
 	waits  int         // as reported
+	swept  Report      // the newest
 	fails  atomic.Bool // each call of the ledger
 	ended  chan error
 	cancel context.CancelFunc
@@ -184,6 +185,7 @@ func live(t *testing.T, b *book, u *town, every string, change func(*Recorder)) 
 		}
 		return true, nil
 	}
+	l.r.Ended = func(r Report, _ error) { l.swept = r }
 	l.r.Waiting = func(n int) { l.waits = n }
 	change(l.r)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -316,6 +318,9 @@ func TestConfirmedDuringASweep(t *testing.T) {
 		l.until(time.Hour + 2*time.Minute)
 		if len(l.told(6000)) != 2 || l.book.count("snapshot") != 2 {
 			t.Errorf("%d told, %d snapshots; want no more told and the sweep's snapshot", len(l.told(6000)), l.book.count("snapshot"))
+		}
+		if l.swept.Requests != 60 || l.swept.Again != 1 {
+			t.Errorf("%d requests, and %d to ask again; want 60 and 1", l.swept.Requests, l.swept.Again)
 		}
 		_ = l.stop()
 

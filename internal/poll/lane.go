@@ -29,7 +29,8 @@ type flight struct {
 	users   []presence.User
 	answers chan presence.Answer // closed when the call is over
 	cancel  context.CancelFunc
-	err     error // set before that
+	sent    int // requests; it and err are set before that
+	err     error
 }
 
 // answers brings what was answered, and is closed when the call is over. It is nil
@@ -49,6 +50,7 @@ func (l *lane) fly(ctx context.Context, zim Asker, users []presence.User) {
 	go func() {
 		defer close(f.answers)
 		asked, err := zim.Confirm(ctx, users, f.answers)
+		f.sent = asked.Requests
 		if f.err = err; err == nil {
 			f.err = asked.Failure
 		}

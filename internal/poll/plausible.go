@@ -158,9 +158,12 @@ func (r *Recorder) giveUp() {
 	}
 }
 
-// count and decided between two sweeps concern no report.
+// count, spent and decided between two sweeps concern no report.
 func (between) count(presence.Answer, bool) {}
+func (between) spent(int)                   {}
 func (between) decided([]presence.Held)     {}
+
+func (s *sweep) spent(requests int) { s.report.Again += requests }
 
 // decided counts who was answered and gated: who is discarded was missed.
 func (s *sweep) decided(discarded []presence.Held) {

@@ -22,6 +22,9 @@ type Report struct {
 	Seen   int
 	Missed map[presence.MissReason]int
 	Asked
+	// Again is how many requests asked users again that were over in its time. They
+	// are not counted in Asked.
+	Again int
 	// Transitions counts the events that were added, of every kind.
 	Transitions int
 	// Held is how many changes are held back at the end; see [Recorder.Hold].
