@@ -149,6 +149,16 @@ func TestExplainStory(t *testing.T) {
 	}
 }
 
+// A daemon at another address may say anything, and does not write over the terminal.
+func TestExplainHostileDaemon(t *testing.T) {
+	text := explained(func(_ *ledger.Explained, r *explainReport) {
+		answers(r, func(d *daemonStory) { d.Owner, d.Answers[0].RequestID = "\x1b[2Jme", "7\x1b]0;x\a7" })
+	}).text()
+	if strings.ContainsAny(text, "\x1b\a") || !strings.Contains(text, "(request 7?]0;x?7)") {
+		t.Errorf("what is printed: %q", text)
+	}
+}
+
 // What a sweep was for the user is only said of one that asked.
 func TestExplainSweeps(t *testing.T) {
 	at := func(minutes int) time.Time { return explainNow.Add(time.Duration(minutes) * time.Minute) }

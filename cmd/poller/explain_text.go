@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // text is the report for a person: sentences first, then the evidence, each list in the order of time.
@@ -25,7 +26,12 @@ func (r *explainReport) text() string {
 			}
 		})
 	}
-	return b.String()
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && unicode.IsControl(r) {
+			return '?' // whoever answered at the address may have said anything
+		}
+		return r
+	}, b.String())
 }
 
 func (d *daemonStory) tables(b *strings.Builder) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Class says what a failed request asks for. The codes of each are those of the
@@ -146,8 +147,8 @@ func (e *Error) mend() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// clean cuts what a server said to a length fit for a log, and takes the secret
-// and the request out should the server have echoed them.
+// clean cuts what a server said to a length fit for a log, and takes the secret,
+// the request, should the server have echoed them, and control characters out.
 func clean(message, secret string) string {
 	const most = 200
 	if secret != "" {
@@ -158,11 +159,19 @@ func clean(message, secret string) string {
 			message = message[:i]
 		}
 	}
-	message = strings.ToValidUTF8(message, "?")
+	message = strings.Map(legible, strings.ToValidUTF8(message, "?"))
 	if len(message) > most {
 		message = strings.ToValidUTF8(message[:most], "") + "…"
 	}
 	return message
+}
+
+// legible replaces what moves the cursor of a terminal, or begins a line.
+func legible(r rune) rune {
+	if unicode.IsControl(r) {
+		return '?'
+	}
+	return r
 }
 
 // indexFold returns the index of an ASCII word without regard to case, or -1.

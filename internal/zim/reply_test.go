@@ -230,6 +230,7 @@ func TestClean(t *testing.T) {
 		strings.Repeat("Ⱥ", 60) + "Signature=abc": strings.Repeat("Ⱥ", 60),
 		strings.Repeat("K", 30) + "signature=abc": strings.Repeat("K", 30),
 		"\xff\xfe":                     "?",
+		"\x1b[2J\r\nall is well\u009b": "?[2J??all is well?",
 		strings.Repeat("ä", 150):       strings.Repeat("ä", 100) + "…",
 		"x" + strings.Repeat("ä", 150): "x" + strings.Repeat("ä", 99) + "…",
 	} {
