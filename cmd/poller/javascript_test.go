@@ -233,6 +233,12 @@ func TestJavaScript(t *testing.T) {
 	w.goStale(early)
 	alarm := w.node(dir, nil, "alarm.js", fmt.Sprint(uint32(worldApp)), "5", w.nats.URL())
 	w.until("the alarm hears of sweeps", func() bool { return alarm.sweeps() > 1 })
+	if err := w.sim.AddFaults(zimsim.Fault{Kind: zimsim.Partial, Share: 1}); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the alarm, since nobody is answered though sweeps are told", func() bool { return alarm.rings() })
+	w.sim.ClearFaults()
+	w.until("the end of the alarm", func() bool { return !alarm.rings() })
 	w.foreignMessages(early)
 	w.until("the alarm, since nothing is told though sweeps go on", func() bool { return alarm.rings() })
 	early.ends()

@@ -1,4 +1,4 @@
-// Raises an alarm when no sweep of an app has been finished for too long: when the
+// Raises an alarm when no sweep of an app has brought an answer for too long: when the
 // poller, ZIM, Postgres or NATS has stopped, or this program's way to NATS.
 //
 //   node alarm.js [app id] [seconds] [NATS servers]
@@ -22,9 +22,10 @@ let last = { at: Date.now(), sweep: null }; // as long as nothing was heard: sin
 let alarmed = false;
 
 // A sweep that finished complete is a watermark: up to started_at everybody who was not
-// missed is known, and told but for what is held.
-function heard({ phase, complete, sweep, started_at, seen, missed, held, seq }, at) {
-  if (phase !== "finished" || !complete) return;
+// missed is known, and told but for what is held. One that missed everybody says nothing
+// about anybody: so it is while ZIM does not answer.
+function heard({ phase, complete, sweep, started_at, watched, seen, missed, held, seq }, at) {
+  if (phase !== "finished" || !complete || (seen === 0 && watched > 0)) return;
   last = { at, sweep };
   say({ sweep, known_as_of: started_at, seen, missed, held, seq });
 }
