@@ -66,7 +66,7 @@ func (l *lane) land() *flight {
 }
 
 // stop breaks off the call that is under way, if one is, and waits for its end.
-// What it was about stays due.
+// What it was about is due again in the next term.
 func (l *lane) stop() {
 	if l.flight == nil {
 		return
