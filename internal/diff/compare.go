@@ -104,7 +104,7 @@ func (m *Memory) note(r *record, kind presence.Kind, to presence.Status, detail 
 	}
 	m.pending = append(m.pending, t)
 	r.seq, r.status, r.detail, r.told = t.Seq, to, detail, t.KnownAt().UnixMicro()
-	r.flags &^= again | stale
+	r.flags &^= again | stale | lately
 	return at
 }
 

@@ -11,12 +11,12 @@ import (
 )
 
 // Judge says, without noting anything, how many users an answer is about who are
-// told to be online and of whom no change waits, and of how many of them it says
-// that they are offline.
+// told to be online, or were before they went stale in this memory, and of whom no
+// change waits; and of how many of them it says that they are offline.
 func (m *Memory) Judge(a presence.Answer) (online, flips int) {
 	for _, o := range a.Observations {
 		r := m.find(o.User.ID)
-		if r == nil || r.status != presence.Online || r.flags&waiting != 0 || o.Status == presence.Unknown || m.asksAgain && m.overtaken(r, &a) {
+		if r == nil || !r.online() || r.flags&waiting != 0 || o.Status == presence.Unknown || m.asksAgain && m.overtaken(r, &a) {
 			continue
 		}
 		online++
@@ -38,6 +38,9 @@ func (m *Memory) ObserveGated(a presence.Answer, sweep int64) { m.observe(a, swe
 func flips(r *record, o *presence.Observation) bool {
 	return o.Status == presence.Offline && r.status != presence.Offline
 }
+
+// online tells whether a user is told to be online, or was before it went stale.
+func (r *record) online() bool { return r.status == presence.Online || r.flags&lately != 0 }
 
 // gate has what an observation says wait for a decision about everybody.
 func (m *Memory) gate(r *record, o *presence.Observation, a *presence.Answer) {
@@ -113,10 +116,11 @@ func (m *Memory) gatedNumbers() []uint32 {
 	return numbers
 }
 
-// SampleGated draws up to most of those gated who are told to be online.
+// SampleGated draws up to most of those gated who are told to be online, or were
+// before they went stale.
 func (m *Memory) SampleGated(most int, dice *rand.Rand) []presence.User {
 	numbers := slices.DeleteFunc(m.gatedNumbers(), func(no uint32) bool {
-		return m.at(m.held[no].slot).status != presence.Online
+		return !m.at(m.held[no].slot).online()
 	})
 	dice.Shuffle(len(numbers), func(i, j int) { numbers[i], numbers[j] = numbers[j], numbers[i] })
 	users := make([]presence.User, 0, most)

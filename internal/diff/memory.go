@@ -69,6 +69,7 @@ const (
 	again   flags = 1 << iota // see TellAgain
 	stale                     // the status is unknown for lack of answers
 	waiting                   // there is a change in Memory.held
+	lately                    // stale, and told to be online before
 )
 
 // New returns an empty memory of an app whose newest event is lastSeq. Nothing is

@@ -38,7 +38,11 @@ func (m *Memory) JudgeAge(most time.Duration, at time.Time, sweep int64) (users 
 // age tells that the user of r is stale.
 func (m *Memory) age(r *record, at time.Time, sweep int64) {
 	m.suppress(r, at, Stale)
+	online := r.status == presence.Online
 	at = m.note(r, presence.KindStale, presence.Unknown, presence.NoDetail, at, time.Time{}, sweep)
 	r.flags |= stale
+	if online {
+		r.flags |= lately
+	}
 	m.put(r, presence.State{Since: at, ObservedAt: at, AskedAt: at, Watched: true})
 }

@@ -25,9 +25,10 @@ const (
 // happens between two calls. One goroutine owns it, that of the memory, which holds
 // what is gated.
 //
-// A flip is a user who is told online, of whom no change waits, and whom an answer
-// says to be offline; the share of an answer is flips by the users it is about who
-// are so told. What happens to an answer:
+// A flip is a user who is told online, or was before it went stale in this term, of
+// whom no change waits, and whom an answer says to be offline; the share of an
+// answer is flips by the users it is about who are so told. What happens to an
+// answer:
 //
 //	share < max, or fewer than 10 flips while nobody is gated ─→ believed
 //	else suspicious: its flips are gated, and who is offline by a first answer

@@ -368,6 +368,34 @@ func TestLeavesTheWatchlist(t *testing.T) {
 	}
 }
 
+// Who was online before it went stale counts as who is told online; it is let go as
+// a first answer is.
+func TestStaleCounts(t *testing.T) {
+	g := newGateTrial(t, 60, 0)
+	g.memory.JudgeAge(time.Second, g.now, 1)
+	if events := g.memory.Take().Transitions; len(events) != 60 {
+		t.Fatalf("%d events, want 60 stale", len(events))
+	}
+	g.hears(g.says(1, 60, 60), false)
+	g.waits(windowLength)
+	g.turns(suspected, 60)
+	sample, canaries := g.asks()
+	if len(sample) != sampleAtMost || len(canaries) != 0 {
+		t.Fatalf("%d and %d are asked about, want %d and 0", len(sample), len(canaries), sampleAtMost)
+	}
+	g.replies(sample, 0, 0, nil, 0, 0)
+	g.turns(discarded, 10)
+	if events := g.memory.Take().Transitions; len(events) != 50 || events[0].Kind != presence.KindBaseline || events[0].To != presence.Online {
+		t.Errorf("%d events, want 50 who are online again", len(events))
+	}
+	// Who was answered since is as everybody else.
+	g.memory.Observe(g.says(1, 60, 60), 1)
+	g.memory.JudgeAge(-time.Second, g.now, 1)
+	if g.hears(g.says(1, 60, 60), false) {
+		t.Error("who was offline before it went stale is counted")
+	}
+}
+
 // Who goes stale while gated is told so, and is not gated any more.
 func TestStaleWhileGated(t *testing.T) {
 	g := newGateTrial(t, 60, 0)

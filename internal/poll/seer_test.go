@@ -52,6 +52,7 @@ type person struct {
 	id             string
 	no             uint32
 	watched, stale bool
+	lately         bool            // stale, and told online before, in this term
 	status         presence.Status // as told
 	detail         presence.Detail
 	said           time.Time // when was asked what said last what is told
@@ -130,6 +131,7 @@ func (p *person) tell(kind presence.Kind, to presence.Status, detail presence.De
 		f.after = first(p.said, observed)
 	}
 	p.coming = append(p.coming, f)
+	p.lately = kind == presence.KindStale && p.status == presence.Online
 	p.status, p.detail, p.stale = to, detail, kind == presence.KindStale
 	p.dirty = last(observed, confirmed)
 }
@@ -204,7 +206,7 @@ func (s *seer) suspects(a presence.Answer) bool {
 	flips, online := 0, 0
 	for _, o := range a.Observations {
 		p := s.people[o.User.ID]
-		if p == nil || !p.watched || p.status != presence.Online || p.wait != nil || p.behind(a) {
+		if p == nil || !p.watched || p.status != presence.Online && !p.lately || p.wait != nil || p.behind(a) {
 			continue
 		}
 		online++
@@ -249,7 +251,7 @@ func (s *seer) observed(p *person, o presence.Observation, a presence.Answer, su
 		}
 		p.said = a.AskedAt
 	case doubt && p.status != presence.Offline:
-		p.wait = &unsure{to: o.Status, detail: o.Detail, seenAt: a.At, asked: a.AskedAt, gated: true, flip: p.status == presence.Online}
+		p.wait = &unsure{to: o.Status, detail: o.Detail, seenAt: a.At, asked: a.AskedAt, gated: true, flip: p.status == presence.Online || p.lately}
 	case p.status == presence.Unknown:
 		p.tell(presence.KindBaseline, o.Status, o.Detail, a.At, time.Time{})
 		p.said = a.AskedAt
