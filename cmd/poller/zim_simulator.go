@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/zim-presence/poller/internal/zimsim"
@@ -24,6 +25,26 @@ type zimSimulatorCmd struct {
 	Seed    uint64        `default:"1" help:"Of everything that is drawn."`
 	Faults  string        `placeholder:"FAULTS" help:"What goes wrong, such as http:503@0.1,slow:2s@0.5,code:7x3."`
 	TLS     bool          `help:"Speak TLS and HTTP/2, with a certificate made at the start."`
+}
+
+// Help is shown below the flags' by --help.
+func (zimSimulatorCmd) Help() string {
+	var kinds strings.Builder
+	for _, k := range zimsim.Kinds() {
+		fmt.Fprintf(&kinds, "  %-15s %s\n", k.Kind, k.Does)
+	}
+	return `Answers like ZIM, for tests. What it answers, and what goes wrong, is steered over http at the address of --control:
+
+  curl -s -X PUT http://127.0.0.1:8086/users/user-000001 -d '{"state":"online"}'
+  curl -s -X PUT http://127.0.0.1:8086/faults -d '{"kind":"gone","share":1}'
+  curl -s -X DELETE http://127.0.0.1:8086/faults
+
+Faults are given there as JSON, or at the start with --faults in short: kind[:argument][@probability][xcount], separated by
+commas. These are the kinds. The argument is the share of the users, from 0 to 1 (0.5), the HTTP status, the ZIM code, or
+how long is waited:
+
+` + kinds.String() + `
+docs/operations.md has them with their parameters, and a word on the rest of the control.`
 }
 
 // Run serves until ctx ends, and says at the end what the gateway counted.

@@ -10,56 +10,6 @@ import (
 	"time"
 )
 
-// Kind names what goes wrong.
-type Kind string
-
-// Kinds that strike before the request is judged. Of the first five at most one strikes a request; the other two come
-// on top. Over HTTP/2 kill_keepalive ends the connection, with all its streams, at whatever the client sends next.
-const (
-	HTTPError     Kind = "http"           // an HTML page with Status (0: 503) and, if set, RetryAfter
-	Hang          Kind = "hang"           // no answer until the client leaves, the fault is cleared or the server closes
-	CutHeaders    Kind = "cut_headers"    // the connection ends in the middle of the header
-	HTML          Kind = "html"           // an HTML page with status 200
-	Code          Kind = "code"           // this Code (0: 1) and no data
-	Slow          Kind = "slow"           // Delay, then the users are looked at, then the answer
-	KillKeepAlive Kind = "kill_keepalive" // answers; the connection's next request is cut off unread. On Start's server only
-)
-
-// Kinds that spoil the data of an acceptable request. They add up; the last two end the connection or the text early.
-const (
-	SlowAnswer    Kind = "slow_answer"    // the users are looked at, then Delay, then the answer
-	Partial       Kind = "partial"        // leaves out Share of the users, at least one
-	Invented      Kind = "invented"       // adds users that were not asked for, Share of those asked, at least one
-	UnknownStatus Kind = "unknown_status" // Share of Result, at least one, has a word that does not exist
-	LowerCase     Kind = "lower_case"     // every status word in lower case
-	Empty         Kind = "empty"          // Code 0 and both lists empty, in the form that is configured
-	BothLists     Kind = "both_lists"     // Share of Result, at least one, also stands in ErrorList
-	Twice         Kind = "twice"          // Share of Result, at least one, stands there twice, alike
-	Contradictory Kind = "contradictory"  // Share of Result, at least one, stands there twice, Online and Offline
-	Lost          Kind = "lost"           // says Offline of who is online, of Share of the users: the same ones in each answer
-	Gone          Kind = "gone"           // says of them, as Lost, that they have logged out
-	Truncated     Kind = "truncated"      // JSON that ends early, in a complete HTTP answer
-	CutBody       Kind = "cut_body"       // the connection ends in the middle of the body
-)
-
-// wire says whether the kind strikes before the request is judged.
-func (k Kind) wire() bool {
-	switch k {
-	case HTTPError, Hang, CutHeaders, HTML, Code, Slow, KillKeepAlive:
-		return true
-	}
-	return false
-}
-
-// data says whether the kind spoils the data of an acceptable request.
-func (k Kind) data() bool {
-	switch k {
-	case SlowAnswer, Partial, Invented, UnknownStatus, LowerCase, Empty, BothLists, Twice, Contradictory, Lost, Gone, Truncated, CutBody:
-		return true
-	}
-	return false
-}
-
 // Fault is one thing that goes wrong, again and again, until its Count is used up or it is cleared. A request that
 // is struck has arrived all the same: it counts in every book and in the rate.
 type Fault struct {
@@ -94,7 +44,7 @@ func (f Fault) filled() Fault {
 func (f Fault) check() error {
 	switch {
 	case !f.Kind.wire() && !f.Kind.data():
-		return errors.New("no such kind")
+		return errNoKind()
 	case f.Probability < 0 || f.Probability > 1 || f.Share < 0 || f.Share > 1:
 		return errors.New("probability and share: want 0 to 1")
 	case f.Status < 400 || f.Status > 599:
@@ -114,8 +64,9 @@ type wireFault struct {
 	Delay string `json:"delay,omitempty"`
 }
 
-// MarshalJSON writes the delay as Go writes durations.
+// MarshalJSON writes the delay as Go writes durations, and leaves out what the kind does not take.
 func (f Fault) MarshalJSON() ([]byte, error) {
+	f = f.fitting()
 	w := wireFault{plainFault: plainFault(f)}
 	if f.Delay != 0 {
 		w.Delay = f.Delay.String()
@@ -142,8 +93,8 @@ func (f *Fault) UnmarshalJSON(text []byte) error {
 //
 //	kind[:argument][@probability][xcount]
 //
-// The argument is the status of http, the code of code, the delay of slow and slow_answer, and the share of the
-// others: "http:429x3,code:7@0.1,slow:2s@0.5,partial:0.2,hangx1". A probability of 0 leaves the fault out.
+// The argument is the first of what the kind takes, as Kinds says: "http:429x3,code:7@0.1,slow:2s@0.5,partial:0.2,hangx1".
+// A probability of 0 leaves the fault out.
 func ParseFaults(text string) ([]Fault, error) {
 	var faults []Fault
 	for _, item := range strings.Split(text, ",") {
@@ -176,6 +127,9 @@ func parseFault(item string) (f Fault, off bool, err error) {
 	}
 	kind, argument, _ := strings.Cut(rest, ":")
 	f.Kind = Kind(kind)
+	if !f.Kind.wire() && !f.Kind.data() {
+		return f, false, errNoKind()
+	}
 	if err := f.argue(argument); err != nil {
 		return f, false, err
 	}
@@ -188,15 +142,17 @@ func (f *Fault) argue(argument string) (err error) {
 	if argument == "" {
 		return nil
 	}
-	switch f.Kind {
-	case HTTPError:
+	switch f.Kind.takes() {
+	case "status, retry_after":
 		f.Status, err = strconv.Atoi(argument)
-	case Code:
+	case "code":
 		f.Code, err = strconv.Atoi(argument)
-	case Slow, SlowAnswer:
+	case "delay":
 		f.Delay, err = time.ParseDuration(argument)
-	default:
+	case "share":
 		f.Share, err = strconv.ParseFloat(argument, 64)
+	default:
+		err = errors.New("this kind takes no argument")
 	}
 	return err
 }
