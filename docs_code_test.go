@@ -125,7 +125,11 @@ func statements(t *testing.T, p page) (all []string) {
 		}
 	}
 	for _, section := range strings.Split(p.prose, "\n### ")[1:] {
-		table := span.FindStringSubmatch(section)
+		heading, _, _ := strings.Cut(section, "\n")
+		table := span.FindStringSubmatch(heading)
+		if table == nil {
+			continue // it is of something else
+		}
 		for _, row := range regexp.MustCompile(`(?m)^\| ([^|]+) \|`).FindAllStringSubmatch(section, -1) {
 			for _, column := range span.FindAllStringSubmatch(row[1], -1) {
 				all = append(all, "select "+column[1]+" from "+table[1])
