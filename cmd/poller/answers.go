@@ -38,6 +38,18 @@ func (a *app) answered(why error) {
 	a.checks.Set(a.check("zim"), why)
 }
 
+// trouble is what the check has against ZIM; empty for nothing.
+func (a *app) trouble() string {
+	a.verdict.mu.Lock()
+	defer a.verdict.mu.Unlock()
+	for _, why := range []error{a.verdict.outage, a.verdict.sweep} {
+		if why != nil {
+			return why.Error()
+		}
+	}
+	return ""
+}
+
 // foundOut begins a term with what the client knows from the one before. What it does
 // not know is not judged before the first sweep.
 func (a *app) foundOut() {

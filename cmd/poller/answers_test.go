@@ -43,12 +43,19 @@ func TestWhatIsKnownOfZIM(t *testing.T) {
 		_, red := daemon.ready()
 		return w.metric(daemon, "poller_breaker_open") == 1 && strings.Contains(red[fmt.Sprint("zim/", worldApp)], "ZIM does not answer since ")
 	})
+	from, alice := "--from="+daemon.field("http listens", "addr"), keys(users)[2]
+	if said := strings.Join(w.explain(alice, from).Summary, "\n"); !strings.Contains(said, fmt.Sprintf("The check zim/%d of that daemon is red: ZIM does not answer since ", uint32(worldApp))) {
+		t.Errorf("poller explain in an outage: %s", said)
+	}
 	asked := w.zim.Stats().Arrivals
 	w.set(map[string]zimsim.State{keys(users)[0]: zimsim.Online, keys(users)[1]: zimsim.LoggedOut})
 	w.until("a few probes", func() bool { return w.zim.Stats().Arrivals >= asked+2 })
 	w.sim.ClearFaults()
 	w.until("ZIM answers", func() bool { return w.metric(daemon, "poller_breaker_open") == 0 })
 	w.untilReady(daemon)
+	if r := w.explain(alice, from); r.Daemon.Story == nil || r.Daemon.Story.Trouble != "" {
+		t.Errorf("poller explain behind an outage: %+v", r.Daemon)
+	}
 	if a, b := daemon.logged("ZIM does not answer; one request at a time goes until it does"), daemon.logged("ZIM answers again"); a != b || a < 1 {
 		t.Errorf("%d lines that it does not answer, %d that it does again; want as many, one each time", a, b)
 	}

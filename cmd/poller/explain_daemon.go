@@ -21,6 +21,8 @@ type daemonStory struct {
 	// Since is when the oldest request was sent of which it still knows.
 	Since   *time.Time `json:"since"`
 	Refused bool       `json:"refused"` // ZIM refuses the id itself
+	// Trouble is what the check zim/<app> has against ZIM, where this process holds the lease; empty for nothing.
+	Trouble string `json:"trouble,omitempty"`
 	// The lists are in the order of time.
 	Answers    []daemonAnswer     `json:"answers"`
 	Suppressed []daemonSuppressed `json:"suppressed"`
@@ -84,6 +86,9 @@ func (a *app) explain(ctx context.Context, me, user string) (*daemonStory, error
 	}
 	s := newDaemonStory(a.evidence.Of(no, mostAnswers))
 	s.Owner, s.Holds, s.Refused = me, a.held(), a.zim.Refuses(user)
+	if s.Holds {
+		s.Trouble = a.trouble()
+	}
 	return s, nil
 }
 

@@ -74,6 +74,7 @@ type explainSweep struct {
 	Sweep    int64     `json:"sweep"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
+	Seen     int       `json:"seen"` // users who were answered
 	Missed   bool      `json:"missed"`
 }
 

@@ -116,12 +116,32 @@ func (s *sentences) brought() {
 	case e.After != nil:
 		text += fmt.Sprintf("; the one asked for at %s still said %s. It changed in between.", micro(*e.After), e.From)
 	default:
-		text += ", and nothing was known before."
+		text += s.before(e)
 	}
 	s.all = append(s.all, text)
 	if e.ConfirmedAt != nil {
 		s.say("That was held back, and taken for true at %s.", micro(*e.ConfirmedAt))
 	}
+}
+
+// before says what was known before a baseline.
+func (s *sentences) before(e *explainEvent) string {
+	if e.PrevSeq == 0 {
+		return ", and nothing was known before."
+	}
+	text := fmt.Sprintf("; before, it was unknown since event %d", e.PrevSeq)
+	for i := range s.r.Events {
+		if s.r.Events[i].Seq != e.PrevSeq {
+			continue
+		}
+		switch s.r.Events[i].Kind {
+		case presence.KindStale.String():
+			text += ", for lack of answers"
+		case presence.KindRemoved.String():
+			text += ", when it had left the watchlist"
+		}
+	}
+	return text + "."
 }
 
 // bringer is the event that brought the status, a baseline that only told it again passed over; nil where it is not
@@ -170,6 +190,9 @@ func (s *sentences) newest() {
 			s.lastGood()
 		}
 		s.differs()
+	}
+	if d != nil && d.Trouble != "" {
+		s.say("The check zim/%d of that daemon is red: %s.", r.AppID, d.Trouble)
 	}
 	if d != nil && d.Refused {
 		s.say("ZIM refuses the id itself. It is asked about alone, and more and more rarely, and is missed otherwise.")
@@ -229,31 +252,6 @@ func (s *sentences) waits() {
 	s.say("A change to %s waits to be confirmed: it was seen at %s, the answer before was asked for at %s.", statusWords(h.Status, h.Detail), micro(h.SeenAt), micro(h.After))
 	if hold > 0 {
 		s.say("It is told when an answer asked for at %s or later still says so (%s: %s), and dropped when one says %s again.", micro(h.SeenAt.Add(hold)), name, hold, s.r.Status)
-	}
-}
-
-// suppressed is the newest change that was not told.
-func (s *sentences) suppressed() {
-	d := s.r.Daemon.Story
-	if d == nil || len(d.Suppressed) == 0 {
-		return
-	}
-	last := &d.Suppressed[len(d.Suppressed)-1]
-	s.say("%s answered lately and not told: %s. The newest, to %s, was seen at %s and dropped at %s: %s.", upper(plural(int64(len(d.Suppressed)), "change")),
-		countWhys(d.Suppressed), statusWords(last.Status, last.Detail), microOr(last.SeenAt), micro(last.At), suppressedWhy(last.Why))
-}
-
-// missed says in how many of the newest sweeps there was no answer.
-func (s *sentences) missed() {
-	n := 0
-	for i := len(s.r.Sweeps) - 1; i >= 0 && s.r.Sweeps[i].Missed; i-- {
-		n++
-	}
-	switch {
-	case n == 1:
-		s.say("There was no answer about it in the newest complete sweep.")
-	case n > 1:
-		s.say("There was no answer about it in the newest %d complete sweeps.", n)
 	}
 }
 

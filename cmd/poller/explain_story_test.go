@@ -27,7 +27,7 @@ func explained(change func(*ledger.Explained, *explainReport)) *explainReport {
 			Seq: 41, PrevSeq: 17, User: presence.User{No: 7, ID: "alice"}, Kind: presence.KindOnline, From: presence.Offline, To: presence.Online,
 			After: since.Add(-time.Minute), ObservedAt: since, Sweep: 3,
 		}}},
-		Sweeps: []ledger.SweepOf{{Sweep: 9, Started: explainNow.Add(-time.Minute), Finished: explainNow.Add(-50 * time.Second)}},
+		Sweeps: []ledger.SweepOf{{Sweep: 9, Started: explainNow.Add(-time.Minute), Finished: explainNow.Add(-50 * time.Second), Seen: 3}},
 		Holder: ledger.Holder{Owner: "host:1:a", Epoch: 2, Expires: explainNow.Add(9 * time.Second)}, Newest: 50,
 	}
 	answer := daemonAnswer{
@@ -48,6 +48,17 @@ func explained(change func(*ledger.Explained, *explainReport)) *explainReport {
 	apply(r)
 	r.Summary = r.story()
 	return r
+}
+
+// baseline is that alice was unknown before, since the event with this number, and of this kind; 0 for never known.
+func baseline(f *ledger.Explained, before int64, kind presence.Kind) {
+	e := &f.Events[0]
+	e.Kind, e.From, e.After, e.PrevSeq = presence.KindBaseline, presence.Unknown, time.Time{}, before
+	if before > 0 {
+		f.Events = append(f.Events[:1:1], *e)
+		e = &f.Events[1]
+		e.Seq, e.Kind, e.To, e.ObservedAt = before, kind, presence.Unknown, e.ObservedAt.Add(-time.Minute)
+	}
 }
 
 // answers is what the daemon remembers; a call before the daemon was asked changes nothing.
@@ -101,7 +112,38 @@ func TestExplainStory(t *testing.T) {
 			answers(r, func(d *daemonStory) {
 				d.Suppressed = []daemonSuppressed{{Why: "hold"}, {Why: "incident", Status: "offline", Detail: "timeout", At: explainNow}}
 			})
-		}, []string{"2 changes answered lately and not told: hold 1, incident 1. The newest, to offline (timeout)", "was not confirmed"}, nil},
+		}, []string{"2 changes were answered lately and not told: 1 did not last for the hold, 1 was of an incident. The newest, to offline (timeout)", "was not confirmed"}, nil},
+		"suppressed for every reason": {func(_ *ledger.Explained, r *explainReport) {
+			answers(r, func(d *daemonStory) {
+				d.Suppressed = nil
+				for _, why := range []string{"hold", "hold", "hold", "removed", "stale", "incident", "incident"} {
+					d.Suppressed = append(d.Suppressed, daemonSuppressed{Why: why})
+				}
+			})
+		}, []string{"7 changes were answered lately and not told: 3 did not last for the hold, 2 were of an incident, 1 was of before it left the watchlist, 1 was of before it became stale."}, nil},
+		"new to the watchlist": {func(f *ledger.Explained, _ *explainReport) { baseline(f, 0, presence.KindBaseline) },
+			[]string{"said online, and nothing was known before."}, []string{"since event"}},
+		"back from stale": {func(f *ledger.Explained, _ *explainReport) { baseline(f, 17, presence.KindStale) },
+			[]string{"said online; before, it was unknown since event 17, for lack of answers."}, []string{"nothing was known"}},
+		"back on the watchlist": {func(f *ledger.Explained, _ *explainReport) { baseline(f, 17, presence.KindRemoved) },
+			[]string{"said online; before, it was unknown since event 17, when it had left the watchlist."}, []string{"nothing was known"}},
+		"back from what is not shown": {func(f *ledger.Explained, _ *explainReport) {
+			baseline(f, 17, presence.KindStale)
+			f.Events = f.Events[:1]
+		}, []string{"said online; before, it was unknown since event 17."}, []string{"nothing was known"}},
+		"in an outage": {func(f *ledger.Explained, r *explainReport) {
+			f.Sweeps[0].Missed, f.Sweeps[0].Seen = true, 0
+			answers(r, func(d *daemonStory) {
+				d.Trouble = "ZIM does not answer since 2026-11-23T09:29:58Z: connection refused"
+			})
+		}, []string{"left 3s ago: ZIM said online (request 77).\nThe check zim/1 of that daemon is red: ZIM does not answer since 2026-11-23T09:29:58Z: connection refused.",
+			"There was no answer about anybody in the newest complete sweep."}, []string{"about it in"}},
+		"missed, and then all": {func(f *ledger.Explained, _ *explainReport) {
+			f.Sweeps = []ledger.SweepOf{f.Sweeps[0], f.Sweeps[0], f.Sweeps[0]}
+			for i := range f.Sweeps {
+				f.Sweeps[i].Missed, f.Sweeps[i].Seen = true, 3*min(i, 1)
+			}
+		}, []string{"There was no answer about it in the newest 3 complete sweeps; in 1 of them about nobody."}, nil},
 		"removed": {func(f *ledger.Explained, _ *explainReport) {
 			f.State.Watched, f.State.Status, f.Added = false, presence.Unknown, time.Time{}
 		}, []string{"when it was found to have left the watchlist: event 41"}, []string{"It is on", "It is not on"}},
@@ -213,5 +255,43 @@ func TestExplainDullAnswers(t *testing.T) {
 	}
 	if want := []int{0, 9, 10, 19, 20, 24, 25, 26, 37, 38, 39}; !slices.Equal(shown, want) || strings.Count(text, "more that said the same") != 4 {
 		t.Errorf("shown are %v, want %v:\n%s", shown, want, text)
+	}
+	// The table stays one: each row has its last cell where the head has it.
+	_, table, _ := strings.Cut(text, "remembers it:\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	lines := strings.Split(table, "\n")
+	before, _, _ := strings.Cut(lines[0], "THIS USER")
+	for _, line := range lines {
+		if cells := []rune(line); len(cells) <= len(before) || cells[len(before)-1] != ' ' || cells[len(before)] == ' ' {
+			t.Fatalf("%q has nothing below THIS USER:\n%s", line, table)
+		}
+	}
+}
+
+// A code that stands for data does not look like an error.
+func TestExplainCodes(t *testing.T) {
+	for want, a := range map[string]daemonAnswer{
+		"0":                      {Result: "0"},
+		"660200001 (no session)": {Result: "0", Code: 660200001},
+		"660200001":              {Result: "660200001", Code: 660200001},
+		"7":                      {Result: "7", Code: 7},
+		"-":                      {Result: "timeout"},
+	} {
+		if got := codeText(&a); got != want {
+			t.Errorf("%+v: got %q, want %q", a, got, want)
+		}
+	}
+}
+
+// What a sweep was for the user, and for everybody.
+func TestExplainSweepTable(t *testing.T) {
+	for want, c := range map[string]explainSweep{
+		"answered": {Seen: 3}, "missed": {Seen: 3, Missed: true}, "missed, as everybody": {Missed: true},
+	} {
+		r := explained(nil)
+		r.Sweeps = []explainSweep{c}
+		if text := r.text(); !strings.HasSuffix(text, "  "+want+"\n") {
+			t.Errorf("%+v: without %q:\n%s", c, want, text)
+		}
 	}
 }

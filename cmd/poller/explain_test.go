@@ -188,8 +188,8 @@ func TestExplain(t *testing.T) {
 func (w *world) explainsInWords(from string) {
 	t := w.t
 	for user, want := range map[string][]string{
-		"alice":  {"alice is online since ", "what ZIM answered", "kind", "baseline", "not missed", "The bucket has that event, too."},
-		"b.o b>": {"1 change answered lately and not told: hold 1", "answered, and not told"},
+		"alice":  {"alice is online since ", "what ZIM answered", "kind", "baseline", "answered", "The bucket has that event, too."},
+		"b.o b>": {"1 change was answered lately and not told: 1 did not last for the hold.", "answered, and not told"},
 		"carol":  {"A change to offline (no session) waits to be confirmed", "hold.offline: 1h0m0s"},
 	} {
 		out, code := w.run("explain", user, from)

@@ -22,7 +22,7 @@ func (r *explainReport) text() string {
 	if len(r.Sweeps) > 0 {
 		table(&b, "newest complete sweeps", "SWEEP\tSTARTED\tFINISHED\tTHIS USER", func(row func(...string)) {
 			for _, s := range r.Sweeps {
-				row(strconv.FormatInt(s.Sweep, 10), micro(s.Started), micro(s.Finished), map[bool]string{true: "missed", false: "not missed"}[s.Missed])
+				row(strconv.FormatInt(s.Sweep, 10), micro(s.Started), micro(s.Finished), s.brief())
 			}
 		})
 	}
@@ -46,11 +46,11 @@ func (d *daemonStory) tables(b *strings.Builder) {
 					continue
 				}
 				if same > 0 {
-					row(fmt.Sprintf("… and %d more that said the same", same))
+					row("…", "", "", "", "", "", "", fmt.Sprintf("%d more that said the same", same))
 					same = 0
 				}
 				row(micro(a.AskedAt), a.At.Sub(a.AskedAt).Round(time.Millisecond).String(), a.Lane, strconv.Itoa(a.Asked),
-					dashed(a.HTTP == 0, strconv.Itoa(a.HTTP)), dashed(a.Code == 0 && a.Result != "0", strconv.FormatInt(a.Code, 10)), dashed(a.RequestID == "", a.RequestID), brief(a))
+					dashed(a.HTTP == 0, strconv.Itoa(a.HTTP)), codeText(a), dashed(a.RequestID == "", a.RequestID), brief(a))
 			}
 		})
 	}

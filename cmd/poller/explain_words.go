@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -46,18 +47,49 @@ func suppressedWhy(why string) string {
 // countWhys is how often each reason was.
 func countWhys(all []daemonSuppressed) string {
 	var parts []string
-	for _, why := range []string{"hold", "incident", "removed", "stale"} {
+	for _, why := range []struct{ word, one, many string }{
+		{"hold", "did not last for the hold", "did not last for the hold"},
+		{"incident", "was of an incident", "were of an incident"},
+		{"removed", "was of before it left the watchlist", "were of before it left the watchlist"},
+		{"stale", "was of before it became stale", "were of before it became stale"},
+	} {
 		n := 0
 		for i := range all {
-			if all[i].Why == why {
+			if all[i].Why == why.word {
 				n++
 			}
 		}
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d", why, n))
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+why.one)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", n, why.many))
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// codeText is the code of a request; the one that stands for data, and for no error, is explained.
+func codeText(a *daemonAnswer) string {
+	const noSession = 660200001
+	switch {
+	case a.Code == 0 && a.Result != "0":
+		return "-"
+	case a.Code == noSession && a.Result == "0":
+		return fmt.Sprintf("%d (no session)", a.Code)
+	}
+	return strconv.FormatInt(a.Code, 10)
+}
+
+// brief is what a sweep was for the user.
+func (s *explainSweep) brief() string {
+	switch {
+	case !s.Missed:
+		return "answered"
+	case s.Seen == 0:
+		return "missed, as everybody"
+	}
+	return "missed"
 }
 
 func orNone(id string) string {

@@ -41,6 +41,8 @@ type Explained struct {
 type SweepOf struct {
 	Sweep             int64
 	Started, Finished time.Time
+	// Seen is how many users were answered.
+	Seen int
 	// Missed tells that there was no answer about the user.
 	Missed bool
 }
@@ -138,7 +140,7 @@ func (e *explaining) sweeps(ctx context.Context) error {
 	s := &e.found.State
 	e.found.Seen = s.ObservedAt
 	rows, err := e.db.Query(ctx, `
-		select sweep, started, finished, missed @> $2::int
+		select sweep, started, finished, seen, missed @> $2::int
 		  from snapshots
 		 where app_id = $1
 		 order by sweep desc
@@ -148,7 +150,7 @@ func (e *explaining) sweeps(ctx context.Context) error {
 	}
 	bounded := !s.Watched || s.Status == presence.Unknown
 	var w SweepOf
-	_, err = pgx.ForEachRow(rows, []any{&w.Sweep, &w.Started, &w.Finished, &w.Missed}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&w.Sweep, &w.Started, &w.Finished, &w.Seen, &w.Missed}, func() error {
 		w.Started, w.Finished = w.Started.UTC(), w.Finished.UTC()
 		if len(e.found.Sweeps) < sweepsShown {
 			e.found.Sweeps = append(e.found.Sweeps, w)

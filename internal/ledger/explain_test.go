@@ -89,9 +89,9 @@ func TestExplain(t *testing.T) {
 	}
 	var sweeps string
 	for _, s := range got.Sweeps {
-		sweeps += fmt.Sprint(s.Sweep, s.Missed, " ")
+		sweeps += fmt.Sprint(s.Sweep, s.Seen, s.Missed, " ")
 	}
-	if want := "13 true 12 true 11 false 10 true "; sweeps != want {
+	if want := "13 1 true 12 1 true 11 2 false 10 1 true "; sweeps != want {
 		t.Errorf("the sweeps are %s, want %s", sweeps, want)
 	}
 	if want := end.Add(time.Hour); !got.Seen.Equal(want) || !got.Seen.Equal(seenInView(t, pool, "a.b c")) {
