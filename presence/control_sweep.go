@@ -15,7 +15,8 @@ const (
 
 // SweepTold tells that a sweep has started, or has finished. One that finished
 // complete is a watermark: everybody who is not missed was seen after StartedAt, and
-// of what was seen nothing is untold in the event stream but what is held.
+// of what was seen nothing is untold in the event stream but what is held. How many
+// may be missed for it to count is for its reader to say.
 type SweepTold struct {
 	Mark
 	// Sweep is the number of the sweep. The next one has it again where the sweep
@@ -27,7 +28,8 @@ type SweepTold struct {
 
 	// FinishedAt is zero in one that has started: nothing below is told then.
 	FinishedAt time.Time
-	// Complete: everybody was asked about, and a snapshot is stored.
+	// Complete: everybody was asked about, somebody was answered, where anybody is
+	// watched, and a snapshot is stored.
 	Complete bool
 	// Seen were answered, and Missed were not, or not in a way that was believed.
 	Seen, Missed int
@@ -100,6 +102,9 @@ func (s *SweepTold) check() error {
 	}
 	if s.Complete && s.Seen+s.Missed < s.Watched {
 		return fmt.Errorf("complete, and of %d users %d were seen and %d missed", s.Watched, s.Seen, s.Missed)
+	}
+	if s.Complete && s.Seen == 0 && s.Watched > 0 {
+		return fmt.Errorf("complete, and of %d users nobody was seen", s.Watched)
 	}
 	if !(s.BudgetUsed >= 0 && s.BudgetUsed <= 1) {
 		return fmt.Errorf("%g of the budget were used", s.BudgetUsed)

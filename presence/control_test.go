@@ -100,7 +100,7 @@ func TestControlRoundTrip(t *testing.T) {
 			AppID: rapid.Uint32().Draw(t, "app"), Log: rapid.StringMatching(`[0-9a-f]{8}`).Draw(t, "log"),
 			Epoch: rapid.Int64Min(1).Draw(t, "epoch"), N: rapid.Int64Min(1).Draw(t, "n"),
 		}
-		seen, missed := n.Draw(t, "seen"), n.Draw(t, "missed")
+		seen, missed := 1+n.Draw(t, "seen"), n.Draw(t, "missed")
 		asked := rapid.IntRange(10, 50)
 		for _, m := range []presence.Control{
 			&presence.SweepTold{Mark: mark, Sweep: rapid.Int64Min(1).Draw(t, "sweep"), StartedAt: at, Watched: n.Draw(t, "watched")},
@@ -144,6 +144,7 @@ func TestControlRefused(t *testing.T) {
 		{"sweep started", "7f3a90c2", "7f3a90c"}, {"sweep started", "7f3a90c2", "7F3A90C2"}, {"sweep started", `"app_id":1234567890`, `"app_id":1`},
 		{"sweep started", `{"specversion"`, `["specversion"`}, {"sweep finished", `"finished_at":"2026`, `"x":"`}, {"sweep finished", `finished_at":"2026`, `finished_at":"2025`},
 		{"sweep finished", `"seen":49990`, `"seen":49989`}, {"sweep finished", `"missed":10`, `"missed":-1`}, {"sweep finished", `"held":3`, `"held":-1`},
+		{"sweep finished", `"seen":49990,"missed":10`, `"seen":0,"missed":50000`},
 		{"sweep finished", `"budget_used":0.9885`, `"budget_used":1.0001`}, {"sweep finished", `"budget_used":0.9885`, `"budget_used":-0.1`},
 		{"sweep finished", `"seq":4711`, `"seq":-1`}, {"sweep finished", `"complete":true`, `"complete":"yes"`},
 		{"incident", `"discarded"`, `"forgotten"`}, {"incident", `"incident":1`, `"incident":0`}, {"incident", `"share":0.7500`, `"share":2`},

@@ -53,14 +53,15 @@ func (a *app) tellStarted(t *relay.Teller, r poll.Report) {
 }
 
 // tellFinished tells the end of a sweep, behind the events up to then. One that ended
-// the term is not told: what it has left in the ledger is not known.
+// the term is not told: what it has left in the ledger is not known. One in which nobody
+// was answered is no watermark, though it went through the whole list.
 func (a *app) tellFinished(t *relay.Teller, r poll.Report, err error) {
 	if errors.Is(err, poll.ErrTermOver) {
 		return
 	}
 	t.Put(r.Seq, func(mark presence.Mark) presence.Control {
 		return &presence.SweepTold{
-			Mark: mark, Sweep: r.Sweep, StartedAt: r.Started, Watched: r.Watched, FinishedAt: r.Finished, Complete: r.Complete,
+			Mark: mark, Sweep: r.Sweep, StartedAt: r.Started, Watched: r.Watched, FinishedAt: r.Finished, Complete: r.Complete && blind(r) == nil,
 			Seen: r.Seen, Missed: r.MissedTotal(), Held: r.Held, RemovalsHeld: r.RemovalsHeld, Transitions: r.Transitions,
 			Requests: r.Requests, BudgetUsed: budgetUsed(r.Requests+r.Again, a.rate, r.Finished.Sub(r.Started)), Seq: r.Seq,
 		}

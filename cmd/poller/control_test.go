@@ -91,24 +91,30 @@ func (h *heard) Tell(_ context.Context, c presence.Control) (bool, error) {
 	return false, nil
 }
 
-// A sweep that ended its term is not told as finished: nobody knows what it has left. One that was broken off is, as such.
+// A sweep that ended its term is not told as finished: nobody knows what it has left. One that was broken off is, as such,
+// and one in which nobody was answered is no watermark.
 func TestFinishedIsTold(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	report := poll.Report{Sweep: 7, Started: at, Finished: at.Add(10 * time.Second), Watched: 9, Seen: 6, Seq: 40, Asked: poll.Asked{Requests: 50}}
 	report.Missed = map[presence.MissReason]int{presence.MissFailed: 2, presence.MissImplausible: 1}
+	unanswered, nobody := report, report
+	unanswered.Seen, unanswered.Missed = 0, map[presence.MissReason]int{presence.MissFailed: 9}
+	nobody.Seen, nobody.Watched, nobody.Missed = 0, 0, nil
 	for name, c := range map[string]struct {
-		err  error
-		told bool
+		done           poll.Report
+		err            error
+		told, complete bool
 	}{
-		"well": {nil, true}, "stopped": {context.Canceled, true}, "ZIM is away": {errors.New("no route"), true},
-		"not committed": {fmt.Errorf("%w: %w", poll.ErrTermOver, ledger.ErrFenced), false},
+		"well": {report, nil, true, true}, "stopped": {report, context.Canceled, true, false},
+		"no route to ZIM": {report, errors.New("no route"), true, false},
+		"ZIM is away":     {unanswered, nil, true, false}, "nobody to ask": {nobody, nil, true, true},
+		"not committed": {report, fmt.Errorf("%w: %w", poll.ErrTermOver, ledger.ErrFenced), false, false},
 	} {
 		h, a := &heard{}, &app{id: 1, rate: 20, woken: make(chan struct{}, 1)}
 		control := &relay.Teller{Control: h, Mark: presence.Mark{AppID: 1, Log: "7f3a90c2", Epoch: 5}}
-		done := report
-		done.Complete = c.err == nil
-		a.tellFinished(control, done, c.err)
+		c.done.Complete = c.err == nil
+		a.tellFinished(control, c.done, c.err)
 		control.Stands(40)
 		control.End(t.Context())
 		if told := len(h.all) == 1; told != c.told || told != (len(a.woken) == 1) {
@@ -119,7 +125,7 @@ func TestFinishedIsTold(t *testing.T) {
 			continue
 		}
 		s := h.all[0].(*presence.SweepTold)
-		if _, err := s.Data(); err != nil || s.Complete != (c.err == nil) || s.Missed != 3 || s.BudgetUsed != 0.25 || s.Seq != 40 {
+		if _, err := s.Data(); err != nil || s.Complete != c.complete || s.Missed != c.done.MissedTotal() || s.BudgetUsed != 0.25 || s.Seq != 40 {
 			t.Errorf("%s: told %+v, %v", name, s, err)
 		}
 	}

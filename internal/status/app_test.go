@@ -89,6 +89,17 @@ func TestAppCounts(t *testing.T) {
 			"missed_users_total other": 4, "last_sweep_requests": 5, "sweep_duration_seconds count": 1, "sweep_duration_seconds sum": 2,
 			"last_complete_sweep_timestamp_seconds": 1_700_000_000.25,
 		}},
+		{"a sweep that nobody answers", func(a *App) {
+			missed := map[presence.MissReason]int{presence.MissFailed: 300}
+			a.SweepEnded(Sweep{Watched: 300, Seen: 300, Finished: time.UnixMilli(1_700_000_000_250), Complete: true})
+			a.SweepEnded(Sweep{Watched: 300, Missed: missed, Finished: time.UnixMilli(1_700_000_060_250), Complete: true})
+		}, map[string]float64{
+			"sweeps_total complete": 2, "watched_users": 300, "seen_users_total": 300, "missed_users_total failed": 300,
+			"sweep_duration_seconds count": 2, "last_complete_sweep_timestamp_seconds": 1_700_000_000.25,
+		}},
+		{"a sweep about nobody", func(a *App) { a.SweepEnded(Sweep{Finished: time.UnixMilli(1_700_000_000_250), Complete: true}) }, map[string]float64{
+			"sweeps_total complete": 1, "sweep_duration_seconds count": 1, "last_complete_sweep_timestamp_seconds": 1_700_000_000.25,
+		}},
 		{"a sweep broken off", func(a *App) {
 			a.SweepStarted(300)
 			a.SweepEnded(Sweep{Watched: 300, Elapsed: time.Second, Finished: time.Now()})

@@ -31,7 +31,7 @@ func newFamilies(r prometheus.Registerer) families {
 		running: gauges(r, "poller_sweep_running", "1 while a sweep runs."),
 		sweep: histograms(r, "poller_sweep_duration_seconds", "Time from the beginning of a sweep to its end, however it ended.",
 			.1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
-		complete:      gauges(r, "poller_last_complete_sweep_timestamp_seconds", "Unix time at which the newest complete sweep ended; 0 until this process has ended one."),
+		complete:      gauges(r, "poller_last_complete_sweep_timestamp_seconds", "Unix time at which the newest complete sweep ended that brought an answer, or had nobody to ask about; 0 until this process has ended one."),
 		sweepRequests: gauges(r, "poller_last_sweep_requests", "Requests sent by the newest sweep, repetitions included."),
 
 		watched:   gauges(r, "poller_watched_users", "Users on the watchlist of the newest sweep."),

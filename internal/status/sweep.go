@@ -54,7 +54,9 @@ func (a *App) SweepEnded(s Sweep) {
 		return
 	}
 	a.completed.Inc()
-	a.complete.Set(float64(s.Finished.UnixMilli()) / 1000)
+	if s.Seen > 0 || s.Watched == 0 { // else nothing is known that was not known before
+		a.complete.Set(float64(s.Finished.UnixMilli()) / 1000)
+	}
 }
 
 // SweepsSkipped counts n due times for which no sweep was begun.
