@@ -39,6 +39,14 @@ func (r *Recorder) judgeAge(ctx context.Context, w writer) error {
 	return w.commit(ctx)
 }
 
+// agesLeapt has ages judged now, if they count already. It was decided about who was
+// gated: where the newest answer was discarded the one before it counts again.
+func (r *Recorder) agesLeapt(now time.Time) {
+	if (r.asked || !now.Before(r.began.Add(r.StaleAfter))) && r.judgeAt.After(now) {
+		r.judgeAt = now
+	}
+}
+
 // watchClock keeps ages from counting when the clock was set forward, by much of what
 // is allowed: everybody would be stale who was answered a moment ago. They count
 // again when there was the time to ask about everybody once more.

@@ -136,6 +136,16 @@ func (g *gateTrial) replies(sample []presence.User, offline, missed int, canarie
 	g.gate.asked(g.now)
 }
 
+// gives answers a round under way: all of them are offline.
+func (g *gateTrial) gives(users []presence.User) {
+	g.Helper()
+	a := presence.Answer{AskedAt: g.now, At: g.now}
+	for _, u := range users {
+		a.Observations = append(a.Observations, observation(u, presence.Offline))
+	}
+	g.hears(a, true)
+}
+
 func offlineBelow(n, most int) presence.Status {
 	if n < most {
 		return presence.Offline

@@ -13,6 +13,8 @@ const (
 	// firstPause is between the first two rounds of asking again; it doubles, up to
 	// longestPause.
 	firstPause, longestPause = 2 * time.Second, 8 * time.Second
+	// lastWait is how long the last round, which begins when patience is over, may take.
+	lastWait = 10 * time.Second
 )
 
 // Incident is that so many users were said to have gone at once that a sample was
@@ -48,11 +50,16 @@ type Incident struct {
 //	sample offline < 50 %                           ─→ discarded
 //	sample offline ≥ 75 %, canaries' share < max    ─→ released
 //	else, or without canaries                       ─→ ask again after 2, 4, 8, 8 … s
-//	patience is over: sample offline ≥ 75 % in the newest round ─→ released, else discarded
+//	patience is over                                ─→ ask a last time
+//	  sample offline ≥ 75 %                         ─→ released, whatever the canaries are
+//	  else, or no evidence within 10 s              ─→ discarded
+//
+// What was answered before patience was over proves nothing by then: since then all may
+// have become well. So what is not asked in the end is not told.
 type incident struct {
 	Incident
-	decideBy time.Time
-	due      time.Time // of the next round, while none is under way
+	patient  time.Time // until when
+	due      time.Time // of the next round, while none is under way; of the last one at the latest
 	pause    time.Duration
 	asking   *round // the one under way
 	last     *round // the one before
@@ -62,30 +69,34 @@ type incident struct {
 // round is one asking again. A user maps to what was answered, unknown before.
 type round struct {
 	began            time.Time
+	final            bool // patience was over when it began: it decides
 	sample, canaries map[uint32]presence.Status
 }
 
 func begin(number int, began, now time.Time, patience time.Duration, window tally) *incident {
 	return &incident{
 		Incident: Incident{Number: number, Began: presence.Instant(began), Flips: window.flips, Share: window.share()},
-		decideBy: now.Add(patience), due: now, pause: firstPause,
+		patient:  now.Add(patience), due: now, pause: firstPause,
 	}
 }
 
 // next is when something is to be done unless an answer comes before.
 func (i *incident) next(canAsk bool) time.Time {
-	if canAsk && i.asking == nil && i.due.Before(i.decideBy) {
+	if canAsk && i.asking == nil {
 		return i.due
 	}
-	return i.decideBy
+	return i.decideBy()
 }
+
+// decideBy is when it is decided at the latest, whatever was answered.
+func (i *incident) decideBy() time.Time { return i.patient.Add(lastWait) }
 
 // isDue tells whether to ask again now.
 func (i *incident) isDue(now time.Time) bool { return i.asking == nil && !now.Before(i.due) }
 
 // start begins a round.
 func (i *incident) start(now time.Time, sample, canaries []presence.User) {
-	i.asking = &round{presence.Instant(now), unanswered(sample), unanswered(canaries)}
+	i.asking = &round{presence.Instant(now), !now.Before(i.patient), unanswered(sample), unanswered(canaries)}
 	i.Rounds++
 }
 
@@ -120,6 +131,9 @@ func (i *incident) stop(now time.Time) {
 	}
 	i.last, i.asking = i.asking, nil
 	i.due, i.pause = now.Add(i.pause), min(2*i.pause, longestPause)
+	if i.due.After(i.patient) {
+		i.due = i.patient
+	}
 }
 
 // verdict decides, if it can; gated is how many users still are.
@@ -131,23 +145,24 @@ func (i *incident) verdict(now time.Time, gated int, maxShare float64) outcome {
 		switch {
 		case r.back():
 			return discarded
-		case r.gone() && r.trusted(maxShare):
+		case r.gone() && (r.final || r.trusted(maxShare)):
 			return released
+		case r.final:
+			return discarded
 		}
 	}
-	if now.Before(i.decideBy) {
+	switch r := i.newest(); {
+	case now.Before(i.decideBy()):
 		return nothing
-	}
-	if r := i.newest(); r != nil && r.gone() {
+	case r != nil && r.final && r.gone():
 		return released
 	}
 	return discarded
 }
 
-// newest is the newest round, but one under way only if it has evidence by now, or
-// is the first; nil before the first.
+// newest is the newest round, also one under way; nil before the first.
 func (i *incident) newest() *round {
-	if i.asking != nil && (i.last == nil || i.asking.evidence()) {
+	if i.asking != nil {
 		return i.asking
 	}
 	return i.last

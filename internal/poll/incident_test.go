@@ -105,42 +105,47 @@ func TestCanariesThatGo(t *testing.T) {
 	}
 }
 
-// Everybody is offline at once: it is asked again until patience is over, and then
-// told; with nothing to go by, or with too little, it is not.
+// Everybody is offline at once: it is asked again until patience is over, and a last
+// time then, which decides: nobody is told offline on what was answered before.
 func TestPatience(t *testing.T) {
 	const missed = -1
 	for name, c := range map[string]struct {
 		rounds []int // how many per cent of the sample are offline, or missed
 		want   outcome
 	}{
-		"gone to the end":       {[]int{100, 100, 100, 100, 100}, released},
-		"missed to the end":     {[]int{missed, missed, missed, missed, missed}, discarded},
-		"three quarters":        {[]int{100, 100, 100, 100, 76}, released},
-		"less in the end":       {[]int{100, 100, 100, 100, 74}, discarded},
-		"no answers in the end": {[]int{100, 100, 100, 100, missed}, discarded},
-		"answers only then":     {[]int{missed, missed, missed, missed, 100}, released},
+		"gone to the end":       {[]int{100, 100, 100, 100, 100, 100}, released},
+		"missed to the end":     {[]int{missed, missed, missed, missed, missed, missed}, discarded},
+		"three quarters":        {[]int{100, 100, 100, 100, 100, 76}, released},
+		"less in the end":       {[]int{100, 100, 100, 100, 100, 74}, discarded},
+		"back in the end":       {[]int{100, 100, 100, 100, 100, 0}, discarded},
+		"no answers in the end": {[]int{100, 100, 100, 100, 100, missed}, discarded},
+		"answers only then":     {[]int{missed, missed, missed, missed, missed, 100}, released},
 		"back in the second":    {[]int{100, 40}, discarded},
-		"undecided to the end":  {[]int{70, 70, 70, 70, 60}, discarded},
+		"undecided to the end":  {[]int{70, 70, 70, 70, 70, 70}, discarded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newIncident(t, 0)
 			over := g.now.Add(30 * time.Second)
 			pauses := []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}
 			for n, offline := range c.rounds {
+				if n == 5 && !g.now.Equal(over) {
+					t.Fatalf("the last round begins %s before patience is over", over.Sub(g.now))
+				}
 				sample, _ := g.asks()
 				if offline == missed {
 					g.replies(sample, 0, len(sample), nil, 0, 0)
 				} else {
 					g.replies(sample, len(sample)*offline/100, 0, nil, 0, 0)
 				}
-				if n < len(c.rounds)-1 {
+				switch {
+				case n == len(c.rounds)-1:
+				case n < len(pauses):
 					g.still()
 					g.waits(pauses[n])
+				default:
+					g.still()
+					g.waits(over.Sub(g.now))
 				}
-			}
-			if len(c.rounds) == 5 {
-				g.still()
-				g.waits(over.Sub(g.now))
 			}
 			if i := g.turns(c.want, g.memory.Gated()); i.Rounds != len(c.rounds) {
 				t.Errorf("%d rounds, want %d", i.Rounds, len(c.rounds))
@@ -149,38 +154,59 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// A round that does not end does not hold up the decision: it counts if it has
-// brought enough by then, and the one before otherwise.
-func TestPatienceEndsInARound(t *testing.T) {
+// The last round does not hold up the decision for long: it counts if it has brought
+// enough by then, and no round before it does.
+func TestLastRoundTakesLong(t *testing.T) {
+	for during, want := range map[int]outcome{0: discarded, 24: discarded, 25: released} {
+		g := newIncident(t, 0)
+		over := g.now.Add(30 * time.Second)
+		sample, _ := g.asks()
+		g.replies(sample, 50, 0, nil, 0, 0)
+		g.now = over
+		sample, _ = g.asks()
+		g.gives(sample[:during])
+		g.waits(lastWait)
+		if i := g.turns(want, 100); i.SampleAnswered != during || i.Rounds != 2 {
+			t.Errorf("incident %+v, want the figures of the second round, %d answered", i, during)
+		}
+		g.gate.asked(g.now) // it ends when nobody waits for it any more
+		g.still()
+	}
+}
+
+// Where another round, or another call, is under way when patience is over, the last
+// one begins behind it; when there is no time left for one, nobody is told offline.
+func TestLastRoundComesLate(t *testing.T) {
 	for name, c := range map[string]struct {
-		first  bool // there is no round before, in which everybody was gone
-		during int  // answered in the round, all of them offline
+		behind time.Duration // the end of patience
 		want   outcome
 	}{
-		"the first brings nothing":        {true, 0, discarded},
-		"the first brings enough":         {true, 25, released},
-		"the first brings less":           {true, 24, discarded},
-		"less than there is of the first": {false, 24, released},
+		"at once":       {0, nothing},
+		"a moment late": {3 * time.Second, nothing},
+		"just in time":  {lastWait - 1, nothing},
+		"too late":      {lastWait, discarded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newIncident(t, 0)
 			over := g.now.Add(30 * time.Second)
 			sample, _ := g.asks()
-			if !c.first {
-				g.replies(sample, 50, 0, nil, 0, 0)
-				g.still()
-				g.waits(firstPause)
-				sample, _ = g.asks()
-			}
-			a := presence.Answer{AskedAt: g.now, At: g.now}
-			for _, u := range sample[:c.during] {
-				a.Observations = append(a.Observations, observation(u, presence.Offline))
-			}
-			g.hears(a, true)
-			g.waits(over.Sub(g.now))
-			g.turns(c.want, 100)
-			g.gate.asked(g.now) // it ends when nobody waits for it any more
+			g.gives(sample)
 			g.still()
+			if next := g.gate.next(false); !next.Equal(over.Add(lastWait)) {
+				t.Errorf("something is to be done %s behind the end of patience, want %s", next.Sub(over), lastWait)
+			}
+			g.now = over.Add(c.behind)
+			if c.want != nothing {
+				g.turns(c.want, 100)
+				return
+			}
+			g.still()
+			g.gate.asked(g.now)
+			g.still()
+			sample, _ = g.asks()
+			g.gives(sample)
+			g.gate.asked(g.now)
+			g.turns(released, 100)
 		})
 	}
 }
@@ -201,7 +227,7 @@ func TestWhatIsNoEvidence(t *testing.T) {
 	g.gate.asked(g.now)
 	g.still()
 	g.waits(firstPause)
-	g.now = g.gate.incident.decideBy
+	g.now = g.gate.incident.decideBy()
 	g.turns(discarded, 100)
 }
 

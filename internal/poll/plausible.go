@@ -8,7 +8,7 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// defaultPatience is how long an incident may stay undecided.
+// defaultPatience is for how long an incident asks again before the last round.
 const defaultPatience = 30 * time.Second
 
 // newGate returns what judges the answers, nil where everything is believed.
@@ -76,6 +76,7 @@ func (r *Recorder) decide(ctx context.Context, w writer) error {
 				return err
 			}
 		}
+		r.agesLeapt(now)
 		if how != letGo {
 			r.concluded(incident)
 		}

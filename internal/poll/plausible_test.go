@@ -206,6 +206,88 @@ func TestEverybodyLogsOut(t *testing.T) {
 	})
 }
 
+// A fault that is over when patience is was one: what was answered before is not told,
+// and the last round asks a ZIM that is well again.
+func TestFaultThatEndsBeforePatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		d := newDoubter(t, z, 165)
+		mustSweep(t, d.Recorder, d.book)
+		began := time.Now()
+		everybody := func(presence.User) bool { return time.Since(began) < 26*time.Second }
+		z.sweeps, z.again = everybody, everybody
+		if report := mustSweep(t, d.Recorder, d.book); report.Transitions != 0 || report.Missed[presence.MissImplausible] != 115 {
+			t.Errorf("report %+v; want no event, and missed who was not asked in the end", report)
+		}
+		d.reports(t, false)
+		if i := d.incidents[0]; i.Rounds != 6 || i.SampleAnswered != 50 || i.SampleOffline != 0 || i.Ended.Sub(i.Began) < 32*time.Second {
+			t.Errorf("incident %+v, want 6 rounds, the last of them when patience was over", i)
+		}
+	})
+}
+
+// Whose newest answer is discarded is as old again as the one before it, and stale at
+// once, also where the sweep ends early.
+func TestStaleBehindAnIncident(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		d := newDoubter(t, z, 100)
+		d.StaleAfter = 3 * time.Minute
+		d.Schedule, _ = ParseSchedule("@every 170s")
+		began := time.Now()
+		reply := z.answer
+		z.answer = func(ctx context.Context, batch []presence.User) (presence.Answer, error) {
+			if z.calls > 1 && batch[0].No > 60 {
+				return presence.Answer{}, errFault
+			}
+			return reply(ctx, batch)
+		}
+		z.batch = 60
+		everybody := func(presence.User) bool {
+			return time.Since(began) > time.Second && time.Since(began) < 200*time.Second
+		}
+		z.sweeps, z.again = everybody, everybody
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+		defer cancel()
+		_ = d.Run(ctx)
+		stale := 0
+		for _, e := range d.book.events[100:] {
+			if late := e.ObservedAt.Sub(began); e.Kind == presence.KindStale && late < 205*time.Second {
+				stale++
+			} else if e.Kind != presence.KindStale {
+				t.Errorf("event %+v", e)
+			}
+		}
+		if len(d.incidents) != 1 || d.incidents[0].Released || stale != 50 {
+			t.Errorf("%d are stale when it is decided, want the 50 who were not in the last sample; incidents %+v", stale, d.incidents)
+		}
+	})
+}
+
+// A ZIM that cannot be asked when patience is over has nobody told offline.
+func TestNobodyAnswersTheLastRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		d := newDoubter(t, z, 300)
+		mustSweep(t, d.Recorder, d.book)
+		z.sweeps = most(1 << 31)
+		z.again = z.sweeps
+		began, confirm := time.Now(), z.confirm
+		z.confirm = func(ctx context.Context, batch []presence.User) (presence.Answer, error) {
+			if time.Since(began) > 26*time.Second {
+				<-ctx.Done()
+				return presence.Answer{}, context.Cause(ctx)
+			}
+			return confirm(ctx, batch)
+		}
+		report := mustSweep(t, d.Recorder, d.book)
+		d.reports(t, false)
+		if took := report.Finished.Sub(report.Started); report.Transitions != 0 || took > defaultPatience+windowLength+lastWait+time.Second {
+			t.Errorf("%d events after %s, want none", report.Transitions, took)
+		}
+	})
+}
+
 // When the term ends first, nothing of it is told, stored or reported.
 func TestTermEndsWhileGated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -95,7 +95,8 @@ type Recorder struct {
 	// believed at once that says of them that they are offline: nothing of it is told
 	// before it was asked again. Above 0 and below 1; zero: everything is believed.
 	MaxOfflineShare float64
-	// Patience is how long that may last. Zero: 30 s.
+	// Patience is for how long it is asked again while that decides nothing. When it is
+	// over it is asked a last time, which decides, and may take ten seconds. Zero: 30 s.
 	Patience time.Duration
 	// Now is the clock by which the sweeps are dated. It must not run backwards. Nil:
 	// [time.Now].

@@ -34,7 +34,7 @@ type seer struct {
 
 	agesMay, agesMust time.Time // from when on ages may count in this term, and from when on they have to
 	wary              time.Time // until when every window is an incident
-	touched           time.Time // when ages may have leapt, since answers were discarded
+	touched           time.Time // when ages may have leapt, since it was decided about answers
 
 	calling  []string // whom is asked about again at the moment
 	laneFree time.Time
@@ -91,6 +91,7 @@ type trial struct {
 	due           time.Time
 	pause         time.Duration
 	rounds        int
+	lastOne       bool                       // the round under way began when patience was over
 	sample, birds map[string]presence.Status // of the round under way, nil for none
 	heldSample    map[string]presence.Status // of the round before
 	heldBirds     map[string]presence.Status
@@ -288,12 +289,8 @@ func (s *seer) until(now time.Time) {
 	if s.trial != nil && !s.trial.incident && !now.Before(s.trial.ends) {
 		s.windowOver()
 	}
-	if t := s.trial; t != nil && t.incident && !now.Before(t.patienceOver) {
-		sample := t.heldSample
-		if t.sample != nil && (sample == nil || enough(t.sample)) {
-			sample = t.sample
-		}
-		s.decide(t.patienceOver, enough(sample) && 4*tallyOf(sample, presence.Offline) >= 3*known(sample))
+	if t := s.trial; t != nil && t.incident && !now.Before(t.patienceOver.Add(10*time.Second)) {
+		s.decide(t.patienceOver.Add(10*time.Second), t.sample != nil && t.lastOne && mostGone(t.sample))
 	}
 	if t := s.trial; t != nil && t.incident && t.sample == nil && s.calling == nil && !t.due.After(now) && len(s.flipped()) == 0 {
 		s.decide(last(t.due, s.laneFree), false)
@@ -326,6 +323,11 @@ func tallyOf(of map[string]presence.Status, status presence.Status) (n int) {
 
 // enough tells whether half are answered.
 func enough(of map[string]presence.Status) bool { return known(of) > 0 && 2*known(of) >= len(of) }
+
+// mostGone tells whether three quarters of those answered are offline.
+func mostGone(of map[string]presence.Status) bool {
+	return enough(of) && 4*tallyOf(of, presence.Offline) >= 3*known(of)
+}
 
 // gated returns who is.
 func (s *seer) gated() (people []*person) {
@@ -370,12 +372,13 @@ func (s *seer) decide(at time.Time, released bool) {
 	s.counted++
 	i := Incident{Number: s.counted, Began: t.began, Ended: at, Released: released, Flips: t.flips, Decided: len(s.gated()), Rounds: t.rounds, Share: float64(t.flips) / float64(t.online)}
 	sample, birds := t.heldSample, t.heldBirds
-	if t.sample != nil && (sample == nil || enough(t.sample)) {
+	if t.sample != nil {
 		sample, birds = t.sample, t.birds
 	}
 	i.SampleAsked, i.SampleAnswered, i.SampleOffline = len(sample), known(sample), tallyOf(sample, presence.Offline)
 	i.CanariesAsked, i.CanariesAnswered, i.CanariesOffline = len(birds), known(birds), tallyOf(birds, presence.Offline)
 	s.incidents = append(s.incidents, i)
+	s.touched = at
 	if released {
 		s.letGo(at)
 		return
@@ -387,7 +390,6 @@ func (s *seer) decide(at time.Time, released bool) {
 		}
 		s.suppress(p, at, diff.Implausible)
 	}
-	s.touched = at
 }
 
 // calls is told that users are about to be asked about again.
@@ -443,6 +445,7 @@ func (s *seer) beginRound(users []presence.User, now time.Time) {
 		return
 	}
 	t.rounds++
+	t.lastOne = !now.Before(t.patienceOver)
 	t.sample, t.birds = map[string]presence.Status{}, map[string]presence.Status{}
 	flips, online := len(s.flipped()), 0
 	var oldest time.Time
@@ -489,16 +492,17 @@ func (s *seer) called(now time.Time) {
 		return
 	}
 	t.heldSample, t.heldBirds, t.sample, t.birds = t.sample, t.birds, nil, nil
-	t.due, t.pause = now.Add(t.pause), min(2*t.pause, 8*time.Second)
+	t.due, t.pause = first(now.Add(t.pause), t.patienceOver), min(2*t.pause, 8*time.Second)
 	answered, offline := known(t.heldSample), tallyOf(t.heldSample, presence.Offline)
 	switch {
 	case len(t.heldSample) == 0:
 		s.decide(now, false)
-	case !enough(t.heldSample):
-	case 2*offline < answered:
+	case enough(t.heldSample) && 2*offline < answered:
 		s.decide(now, false)
-	case 4*offline >= 3*answered && enough(t.heldBirds) && float64(tallyOf(t.heldBirds, presence.Offline))/float64(known(t.heldBirds)) < s.maxShare:
+	case mostGone(t.heldSample) && (t.lastOne || enough(t.heldBirds) && float64(tallyOf(t.heldBirds, presence.Offline))/float64(known(t.heldBirds)) < s.maxShare):
 		s.decide(now, true)
+	case t.lastOne:
+		s.decide(now, false)
 	}
 }
 

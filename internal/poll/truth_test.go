@@ -94,11 +94,12 @@ type mood struct {
 	flap                float64 // that a user changes between two requests
 	nonsense            float64 // that a reply calls everybody offline, or many
 	fails, absent, ends float64 // that a request brings nothing, that a user is left out, that the asking ends early
+	slow                float64 // that asking again takes long
 }
 
 var moods = []mood{
 	{}, {flap: .02}, {flap: .02, absent: .1}, {flap: .5, absent: .05}, {nonsense: .5, flap: .01}, {nonsense: 1}, {fails: .5, flap: .05}, {fails: 1},
-	{nonsense: .5, fails: .3, absent: .1, ends: .05},
+	{nonsense: .5, fails: .3, absent: .1, ends: .05}, {nonsense: 1, slow: .5},
 }
 
 // stage is what the recorder meets. Everything that happens on it has a moment of
@@ -284,12 +285,26 @@ func (s *stage) Ask(ctx context.Context, users iter.Seq[presence.User], answers 
 func (s *stage) Confirm(ctx context.Context, users []presence.User, answers chan<- presence.Answer) (Asked, error) {
 	s.seer.calls(users, presence.Instant(time.Now()))
 	c := s.next(1)
+	if err := s.dawdle(ctx, c); err != nil {
+		return Asked{}, err
+	}
 	err := s.request(ctx, c, slices.Clone(users), answers, true)
 	if paused := c.pause(ctx, 20); paused != nil {
 		return Asked{}, paused // nobody asks when it ended
 	}
 	s.seer.called(presence.Instant(time.Now()))
 	return Asked{Requests: 1}, err
+}
+
+// dawdle passes the time where asking again takes long.
+func (s *stage) dawdle(ctx context.Context, c chances) error {
+	s.mu.Lock()
+	slow := !s.calm && s.dice.Float64() < s.mood.slow
+	s.mu.Unlock()
+	if !slow {
+		return nil
+	}
+	return c.pause(ctx, 20_000)
 }
 
 // Users is the watchlist, which changes now and then, and breaks off.
