@@ -12,17 +12,19 @@ import (
 // change: see [Memory.ObserveGated].
 func (m *Memory) Observe(a presence.Answer, sweep int64) { m.observe(a, sweep, false) }
 
-func (m *Memory) observe(a presence.Answer, sweep int64, gate bool) {
+func (m *Memory) observe(a presence.Answer, sweep int64, gate bool) (doubted []uint32) {
 	asked := a.AskedAt.UnixMicro()
 	for i := range a.Observations {
 		o := &a.Observations[i]
 		r := m.find(o.User.ID)
 		switch {
 		case r == nil || o.Status == presence.Unknown || m.asksAgain && m.overtaken(r, &a):
+		case gate && m.doubts(r, o):
+			doubted = append(doubted, r.no)
 		case r.status == o.Status && r.detail == o.Detail && r.flags == 0:
 			r.seen = asked
 		case r.flags&waiting != 0:
-			m.compareWaiting(r, o, &a, sweep, gate)
+			m.compareWaiting(r, o, &a, sweep)
 		case gate && flips(r, o):
 			m.gate(r, o, &a)
 		default:
@@ -30,6 +32,7 @@ func (m *Memory) observe(a presence.Answer, sweep int64, gate bool) {
 		}
 	}
 	m.newest = max(m.newest, asked)
+	return doubted
 }
 
 // compare notes what an observation changes of a user of whom nothing waits.

@@ -29,10 +29,28 @@ func (m *Memory) Judge(a presence.Answer) (online, flips int) {
 
 // ObserveGated is [Memory.Observe] of an answer that may be nonsense. Who would go
 // offline by it, or is offline by a first answer, is gated: nothing of it is told
-// or stored, until everybody gated is let go or discarded together. It confirms
-// nobody as offline either. An answer that says online of somebody gated ends the
-// gating at once.
-func (m *Memory) ObserveGated(a presence.Answer, sweep int64) { m.observe(a, sweep, true) }
+// or stored, until everybody gated is let go or discarded together. An answer that
+// says online of somebody gated ends the gating at once.
+//
+// Where it says offline of anybody else it says nothing: of who is told to be so, or
+// of whom a change is held back. It returns who they are. What they were known by
+// stands, or an answer that is discarded would narrow the interval of their next
+// event.
+func (m *Memory) ObserveGated(a presence.Answer, sweep int64) (doubted []uint32) {
+	return m.observe(a, sweep, true)
+}
+
+// doubts tells whether an observation of an answer that may be nonsense is passed
+// over.
+func (m *Memory) doubts(r *record, o *presence.Observation) bool {
+	if o.Status != presence.Offline {
+		return false
+	}
+	if r.flags&waiting != 0 {
+		return !m.held[r.no].gated
+	}
+	return r.status == presence.Offline
+}
 
 // flips tells whether an observation is of the sort that is gated.
 func flips(r *record, o *presence.Observation) bool {

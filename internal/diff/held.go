@@ -155,7 +155,7 @@ func (m *Memory) suppress(r *record, at time.Time, why Why) {
 }
 
 // compareWaiting brings an observation to a user of whom a change waits.
-func (m *Memory) compareWaiting(r *record, o *presence.Observation, a *presence.Answer, sweep int64, gate bool) {
+func (m *Memory) compareWaiting(r *record, o *presence.Observation, a *presence.Answer, sweep int64) {
 	h, asked := m.held[r.no], a.AskedAt.UnixMicro()
 	if o.Status != h.to {
 		m.suppress(r, a.At, Unconfirmed)
@@ -163,9 +163,7 @@ func (m *Memory) compareWaiting(r *record, o *presence.Observation, a *presence.
 		return
 	}
 	h.detail, h.asked = o.Detail, asked
-	switch doubted := gate && o.Status == presence.Offline; {
-	case h.gated || doubted || asked < m.confirmableAt(h):
-	default:
+	if !h.gated && asked >= m.confirmableAt(h) {
 		m.confirm(r, h, a.At, a.At, sweep)
 	}
 }

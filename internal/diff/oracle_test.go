@@ -36,15 +36,16 @@ type unsaid struct {
 // world is a memory, the ledger that it writes, and the oracle.
 type world struct {
 	*rapid.T
-	memory *Memory
-	hold   Hold
-	most   time.Duration
-	now    time.Time
-	sweep  int64
-	people map[string]*person
-	want   map[string][]presence.Transition // not yet written
-	sups   []Suppressed
-	wanted []Suppressed
+	memory  *Memory
+	hold    Hold
+	most    time.Duration
+	now     time.Time
+	sweep   int64
+	people  map[string]*person
+	want    map[string][]presence.Transition // not yet written
+	sups    []Suppressed
+	wanted  []Suppressed
+	doubted []uint32
 
 	seq    int64
 	states map[string]presence.State
@@ -105,10 +106,14 @@ func (w *world) observe(p *person, o presence.Observation, a presence.Answer, ga
 	if !p.watched {
 		return
 	}
+	if gate && o.Status == presence.Offline && (p.wait == nil && p.told == presence.Offline || p.wait != nil && !p.wait.gated) {
+		w.doubted = append(w.doubted, p.user.No)
+		return
+	}
 	p.newest = a.AskedAt
 	if h := p.wait; h != nil && o.Status == h.To {
 		h.Detail = o.Detail
-		if !h.gated && (!gate || o.Status == presence.Online) && !a.AskedAt.Before(h.SeenAt.Add(w.holdOf(h.To))) {
+		if !h.gated && !a.AskedAt.Before(h.SeenAt.Add(w.holdOf(h.To))) {
 			w.tell(p, a.At, a.At)
 		}
 		return
@@ -172,7 +177,10 @@ func (w *world) answer() {
 		w.observe(w.people[o.User.ID], o, a, gate)
 	}
 	if gate {
-		w.memory.ObserveGated(a, w.sweep)
+		if got := w.memory.ObserveGated(a, w.sweep); !slices.Equal(got, w.doubted) {
+			w.Fatalf("doubted %v, want %v", got, w.doubted)
+		}
+		w.doubted = nil
 	} else {
 		w.memory.Observe(a, w.sweep)
 	}

@@ -17,9 +17,13 @@ type writer interface {
 	count(a presence.Answer, again bool)
 	// spent is called with the requests of each call that asked again.
 	spent(requests int)
-	// decided is called when it is decided about everybody who is gated; the changes
-	// are discarded, and of all others who were it is believed.
-	decided(discarded []presence.Held)
+	// doubt is called with the numbers of users of whom an answer of the sweep said
+	// nothing, since it may be nonsense, before it is counted.
+	doubt(users []uint32)
+	// decided is called when it is decided about everybody who is gated or doubted. The
+	// changes are discarded, and of all others who were gated it is believed; of the
+	// doubted where believed says so.
+	decided(discarded []presence.Held, believed bool)
 }
 
 // between writes what changes between two sweeps, under the number of the newest.

@@ -41,7 +41,10 @@ func (r *Recorder) believe(ctx context.Context, w writer, answer presence.Answer
 		r.gate.hear(answer)
 	}
 	if r.gate.suspects(answer, r.now()) {
-		r.Memory.ObserveGated(answer, w.number())
+		doubted := r.Memory.ObserveGated(answer, w.number())
+		if !again {
+			w.doubt(doubted)
+		}
 	} else {
 		r.Memory.Observe(answer, w.number())
 	}
@@ -68,9 +71,9 @@ func (r *Recorder) decide(ctx context.Context, w writer) error {
 			return err
 		}
 		if how == discarded {
-			w.decided(r.Memory.Discard(now))
+			w.decided(r.Memory.Discard(now), false)
 		} else {
-			w.decided(nil)
+			w.decided(nil, true)
 			r.Memory.LetGo(now, w.number())
 			if err := w.commit(ctx); err != nil {
 				return err
@@ -160,23 +163,40 @@ func (r *Recorder) giveUp() {
 }
 
 // count, spent and decided between two sweeps concern no report.
-func (between) count(presence.Answer, bool) {}
-func (between) spent(int)                   {}
-func (between) decided([]presence.Held)     {}
+func (between) count(presence.Answer, bool)   {}
+func (between) spent(int)                     {}
+func (between) doubt([]uint32)                {}
+func (between) decided([]presence.Held, bool) {}
 
 func (s *sweep) spent(requests int) { s.report.Again += requests }
 
-// decided counts who was answered and gated: who is discarded was missed.
-func (s *sweep) decided(discarded []presence.Held) {
+func (s *sweep) doubt(users []uint32) {
+	s.doubted = append(s.doubted, users...)
+	s.report.Seen -= len(users)
+}
+
+// decided counts who was answered and gated or doubted: who is discarded was missed,
+// and with them who is not believed.
+func (s *sweep) decided(discarded []presence.Held, believed bool) {
 	for _, h := range discarded {
 		if _, of := s.gated[h.User.No]; of {
 			delete(s.gated, h.User.No)
-			s.report.Missed[presence.MissImplausible]++
-			s.missed = append(s.missed, h.User.No)
+			s.disbelieve(h.User.No)
 		}
 	}
 	s.report.Seen += len(s.gated)
 	clear(s.gated)
+	if believed {
+		s.report.Seen += len(s.doubted)
+	} else {
+		s.disbelieve(s.doubted...)
+	}
+	s.doubted = nil
+}
+
+func (s *sweep) disbelieve(users ...uint32) {
+	s.report.Missed[presence.MissImplausible] += len(users)
+	s.missed = append(s.missed, users...)
 }
 
 // count counts the observations of an answer that is observed already. Who is gated

@@ -181,12 +181,20 @@ func (s *seer) answered(a presence.Answer, again bool) {
 	}
 	for _, o := range a.Observations {
 		p := s.people[o.User.ID]
+		doubted := false
 		if p != nil && p.watched && !p.behind(a) {
-			s.observed(p, o, a, suspicious)
+			// Of who is known to be offline, or may be so soon, a doubtful answer says nothing.
+			doubted = suspicious && o.Status == presence.Offline &&
+				(p.wait == nil && p.status == presence.Offline || p.wait != nil && !p.wait.gated)
+			if !doubted {
+				s.observed(p, o, a, suspicious)
+			}
 		}
 		if !again {
 			s.reply[o.User.ID] = "seen"
-			if p.wait != nil && p.wait.gated && o.Status == presence.Offline {
+			if doubted {
+				s.reply[o.User.ID] = "doubted"
+			} else if p.wait != nil && p.wait.gated && o.Status == presence.Offline {
 				s.reply[o.User.ID] = "gated"
 			}
 		}
@@ -231,7 +239,7 @@ func (s *seer) observed(p *person, o presence.Observation, a presence.Answer, su
 	doubt := suspicious && o.Status == presence.Offline
 	if w := p.wait; w != nil && w.to == o.Status {
 		w.detail, w.asked = o.Detail, a.AskedAt
-		if !w.gated && !doubt && !a.AskedAt.Before(w.seenAt.Add(s.hold[w.to])) {
+		if !w.gated && !a.AskedAt.Before(w.seenAt.Add(s.hold[w.to])) {
 			s.confirm(p, a.At)
 		}
 		return
@@ -351,8 +359,18 @@ func (s *seer) settle(now time.Time) {
 	}
 }
 
+// replied says what becomes of everybody of whom that was noted.
+func (s *seer) replied(was, is string) {
+	for id, reply := range s.reply {
+		if reply == was {
+			s.reply[id] = is
+		}
+	}
+}
+
 // letGo takes what is gated for true.
 func (s *seer) letGo(at time.Time) {
+	s.replied("doubted", "seen")
 	for _, p := range s.gated() {
 		if s.reply[p.id] == "gated" {
 			s.reply[p.id] = "seen"
@@ -384,6 +402,7 @@ func (s *seer) decide(at time.Time, released bool) {
 		return
 	}
 	s.wary = at.Add(s.patience)
+	s.replied("doubted", string(presence.MissImplausible))
 	for _, p := range s.gated() {
 		if s.reply[p.id] == "gated" {
 			s.reply[p.id] = string(presence.MissImplausible)

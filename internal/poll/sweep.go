@@ -52,9 +52,10 @@ func (r *Recorder) sweep(ctx context.Context) (Report, error) {
 // sweep is one sweep under way. One goroutine owns it.
 type sweep struct {
 	*Recorder
-	report Report
-	missed []uint32
-	gated  map[uint32]struct{} // numbers of users who were answered, and gated
+	report  Report
+	missed  []uint32
+	gated   map[uint32]struct{} // numbers of users who were answered, and gated
+	doubted []uint32            // and of users of whom a gated answer said nothing
 }
 
 func (s *sweep) run(ctx context.Context) error {
