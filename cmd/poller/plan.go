@@ -15,7 +15,7 @@ import (
 // planCmd is poller plan: what a watchlist costs.
 type planCmd struct {
 	App            uint32        `placeholder:"ID" help:"App whose settings count; needed when several are configured."`
-	Users          *uint         `placeholder:"N" help:"Reckon with so many users, and look into no database. Those on the watchlist, if not given."`
+	Users          *headcount    `placeholder:"N" help:"Reckon with so many users, and look into no database. Those on the watchlist, if not given."`
 	ChangesPerHour *float64      `placeholder:"N" help:"How many users come online or go offline in an hour, of all. As in the last day, if not given. Only what a hold costs depends on it."`
 	Latency        time.Duration `default:"100ms" placeholder:"DURATION" help:"How long ZIM takes to answer a request: ${default}, if not given."`
 	Output         string        `name:"output" short:"o" enum:"text,json" default:"text" help:"How to print: text or json."`
@@ -65,6 +65,7 @@ func (c *planCmd) Run(ctx context.Context, g *globals) error {
 	}
 	if c.ChangesPerHour != nil {
 		r.want.ChangesPerHour, r.changing = *c.ChangesPerHour, true
+		r.measured = 0
 	}
 	r.reckon()
 	if c.Output == "json" {
@@ -75,8 +76,6 @@ func (c *planCmd) Run(ctx context.Context, g *globals) error {
 
 func (c *planCmd) check() error {
 	switch {
-	case c.Users != nil && (*c.Users < 1 || *c.Users > 1_000_000_000):
-		return usagef("--users %d is not from 1 to a billion", *c.Users)
 	case c.ChangesPerHour != nil && !(*c.ChangesPerHour >= 0 && *c.ChangesPerHour <= 1e12):
 		return usagef("--changes-per-hour %g is no number of changes", *c.ChangesPerHour)
 	case c.Latency < 0 || c.Latency > time.Minute:
@@ -100,12 +99,14 @@ type planned struct {
 	cfg  config
 	app  appConfig
 	want plan.Want
+	ours bool // the users are those of the watchlist
 
 	// Of the database; zero with --users.
 	invalid int
 	pace    ledger.Pace
 
-	changing bool // how much changes is known
+	changing bool          // how much changes is known
+	measured time.Duration // in this time; 0 where somebody said it
 
 	plan.Plan
 	fitUsers, fitRate int
@@ -132,10 +133,12 @@ func (r *planned) read(ctx context.Context, g *globals) (err error) {
 	if loaded.Users == 0 {
 		return errors.New("nobody is on the watchlist: --users reckons with a number of your choice")
 	}
+	r.ours = true
 	r.want.Users, r.want.IDBytes, r.invalid = loaded.Users, float64(bytes)/float64(loaded.Users), loaded.Invalid
 	r.pace, err = ledger.New(db.Pool, r.app.AppID, zerolog.Nop()).Past().Pace(ctx, day)
 	if r.pace.For >= leastPace {
 		r.want.ChangesPerHour, r.changing = float64(r.pace.Changes)/r.pace.For.Hours(), true
+		r.measured = r.pace.For
 	}
 	return err
 }

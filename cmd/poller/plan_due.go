@@ -14,14 +14,13 @@ const (
 	leastDue  = 4 // of schedules that are hardly ever due
 )
 
-// dueGaps are the times between the due times of a schedule that come behind now; one is enough where all are equal.
+// dueGaps are the times between the due times of a schedule that come behind now; once is enough of what repeats itself.
 func dueGaps(spec string, now time.Time) ([]time.Duration, error) {
 	schedule, err := poll.ParseSchedule(spec)
 	if err != nil {
 		return nil, usageError{err}
 	}
 	var gaps []time.Duration
-	even := true
 	at := schedule.Next(now)
 	for len(gaps) < mostDue && (len(gaps) < leastDue || at.Sub(now) < lookAhead) {
 		next := schedule.Next(at)
@@ -29,14 +28,30 @@ func dueGaps(spec string, now time.Time) ([]time.Duration, error) {
 			break
 		}
 		gaps = append(gaps, next.Sub(at))
-		even = even && gaps[0] == next.Sub(at)
 		at = next
 	}
 	if len(gaps) == 0 {
 		return []time.Duration{lookAhead}, nil
 	}
-	if even {
-		gaps = gaps[:1]
+	return gaps[:period(gaps)], nil
+}
+
+// period is how many of the gaps, which are repeated in all of them, at least twice; else all.
+func period(gaps []time.Duration) int {
+	// Of each beginning, how long the longest shorter beginning is with which it ends too.
+	same := make([]int, len(gaps))
+	for i := 1; i < len(gaps); i++ {
+		n := same[i-1]
+		for n > 0 && gaps[i] != gaps[n] {
+			n = same[n-1]
+		}
+		if gaps[i] == gaps[n] {
+			n++
+		}
+		same[i] = n
 	}
-	return gaps, nil
+	if n := len(gaps) - same[len(gaps)-1]; 2*n <= len(gaps) {
+		return n
+	}
+	return len(gaps)
 }

@@ -37,19 +37,20 @@ func planColumn(users int) (column int, on bool) {
 // planPlot is the delay against users, drawn in characters.
 type planPlot struct {
 	points []plan.Point
-	here   int // users of the watchlist
+	here   int  // users
+	ours   bool // they are those of the watchlist
 	fits   int // users that fit the schedule, at the most
 	plain  bool
 }
 
 // glyphs are the characters of a plot.
-type glyphs struct{ mean, worst, axis, corner, line, tick, mark string }
+type glyphs struct{ mean, worst, axis, corner, line, tick, mark, left, right string }
 
 func (p planPlot) glyphs() glyphs {
 	if p.plain {
-		return glyphs{mean: "#", worst: ":", axis: "|", corner: "+", line: "-", tick: "+", mark: "^"}
+		return glyphs{mean: "#", worst: ":", axis: "|", corner: "+", line: "-", tick: "+", mark: "^", left: "<", right: ">"}
 	}
-	return glyphs{mean: "█", worst: "░", axis: "│", corner: "└", line: "─", tick: "┴", mark: "▲"}
+	return glyphs{mean: "█", worst: "░", axis: "│", corner: "└", line: "─", tick: "┴", mark: "▲", left: "◄", right: "►"}
 }
 
 func (p planPlot) lines() []string {
@@ -65,8 +66,11 @@ func (p planPlot) lines() []string {
 		axis += g.line
 	}
 	lines = append(lines, axis, planSizesLine())
-	lines = append(lines, planMark(g.mark, p.here, "this watchlist: "+thousands(p.here)))
-	return append(lines, planMark(g.mark, p.fits, "the most that fits: "+thousands(p.fits)))
+	here := usersText(p.here)
+	if p.ours {
+		here = "your " + here
+	}
+	return append(lines, g.pointer(p.here, here), g.pointer(p.fits, "the most that fits: "+usersText(p.fits)))
 }
 
 // area is the rows, from the top. Each stands for a factor.
@@ -123,18 +127,18 @@ func planSizesLine() string {
 	return line
 }
 
-// planMark is a mark below so many users with a text beside it, on the side on which there is room.
-func planMark(mark string, users int, text string) string {
+// pointer is a mark below so many users with a text beside it, on the side on which there is room.
+func (g glyphs) pointer(users int, text string) string {
 	column, on := planColumn(users)
 	at := planMargin + 1 + column
 	switch {
 	case !on && column == 0:
-		text = "below: " + text
+		return strings.Repeat(" ", at) + g.left + " " + text + ", left of the plot"
 	case !on:
-		text = "beyond: " + text
+		text, g.mark = text+", right of the plot", g.right
 	}
 	if at+2+utf8.RuneCountInString(text) <= 80 {
-		return strings.Repeat(" ", at) + mark + " " + text
+		return strings.Repeat(" ", at) + g.mark + " " + text
 	}
-	return strings.Repeat(" ", at-1-utf8.RuneCountInString(text)) + text + " " + mark
+	return strings.Repeat(" ", at-1-utf8.RuneCountInString(text)) + text + " " + g.mark
 }

@@ -14,7 +14,7 @@ import (
 // print writes the plan for people, in at most 80 columns.
 func (r *planned) print(to io.Writer, env map[string]string) error {
 	out := bufio.NewWriter(to) // its flush tells every error
-	title := fmt.Sprintf("%s users, %g requests a second, schedule %s", thousands(r.want.Users), r.app.Rate, r.app.Schedule)
+	title := fmt.Sprintf("%s, %g requests a second, schedule %s", usersText(r.want.Users), r.app.Rate, r.app.Schedule)
 	if r.app.AppID != 0 {
 		title = fmt.Sprintf("app %d: %s", r.app.AppID, title)
 	}
@@ -32,7 +32,7 @@ func (r *planned) print(to io.Writer, env map[string]string) error {
 		}
 	}
 	fmt.Fprintln(out)
-	p := planPlot{points: r.curve, here: r.want.Users, fits: r.fitUsers, plain: !speaksUTF8(env)}
+	p := planPlot{points: r.curve, here: r.want.Users, ours: r.ours, fits: r.fitUsers, plain: !speaksUTF8(env)}
 	for _, line := range p.lines() {
 		fmt.Fprintln(out, line)
 	}
@@ -42,7 +42,7 @@ func (r *planned) print(to io.Writer, env map[string]string) error {
 // rows are the lines of the table: what, and how much.
 func (r *planned) rows() [][2]string {
 	rows := [][2]string{
-		{"requests in a sweep", fmt.Sprintf("%s, about %s each", thousands(r.Requests), plural(int64(r.Batch), "user"))},
+		{"requests in a sweep", r.requestsText()},
 		{"a sweep takes", shortly(r.Sweep)},
 		{"each user is asked", "every " + shortly(r.Between.Mean)},
 		{"a change is seen after", spanText(r.Seen)},
@@ -71,9 +71,33 @@ func (r *planned) rows() [][2]string {
 	if r.holding() && r.changing {
 		rows = append(rows,
 			[2]string{"asking again takes", fmt.Sprintf("%s an hour, %s of the budget", requestsText(r.Hold.PerHour), percent(r.Hold.Budget))},
-			[2]string{"", fmt.Sprintf("at %s changes an hour", thousands(int(r.want.ChangesPerHour+0.5)))})
+			[2]string{"", fmt.Sprintf("at %s changes an hour", thousands(int(r.want.ChangesPerHour+0.5))) + r.measuredText()})
 	}
 	return rows
+}
+
+// requestsText says how many requests a sweep has, and of how many users. An average of the bytes tells that about only.
+func (r *planned) requestsText() string {
+	text := thousands(r.Requests) + ", "
+	switch {
+	case r.Requests == 1:
+		return text + "of " + usersText(r.want.Users)
+	case r.Batch < r.want.Batch:
+		text += "about "
+	case r.want.Users%r.Batch != 0:
+		text += "up to "
+	default:
+		text += "of "
+	}
+	return text + usersText(r.Batch) + " each"
+}
+
+// measuredText says over which time the changes were counted.
+func (r *planned) measuredText() string {
+	if r.measured == 0 {
+		return ""
+	}
+	return ", as counted over the last " + shortly(r.measured)
 }
 
 // fitText says what the most users are, the lowest rate and the shortest schedule that fit, each beside the rest as it is.
@@ -102,12 +126,17 @@ func (r *planned) notes() (notes []string) {
 	case uneven:
 		notes = append(notes, fmt.Sprintf("Due times are %s to %s apart.", shortly(shortest), shortly(longest)))
 	}
-	if old := r.Between.Worst + r.want.Latency; r.cfg.StaleAfter > 0 && r.cfg.StaleAfter <= old {
+	switch after, old := r.cfg.StaleAfter, r.Between.Worst+r.want.Latency; {
+	case after == 0:
+	case after <= old:
 		notes = append(notes, fmt.Sprintf("stale_after is %s, and an answer is up to %s old when the next one comes: users will be told as stale between two sweeps.",
-			formatDuration(r.cfg.StaleAfter), shortly(old)))
+			formatDuration(after), shortly(old)))
+	case after < 3*r.Between.Worst:
+		notes = append(notes, fmt.Sprintf("stale_after is %s, less than three times the %s after which each user is asked again: two sweeps that fail make everybody stale.",
+			formatDuration(after), shortly(r.Between.Worst)))
 	}
 	if r.holding() && !r.changing {
-		notes = append(notes, "What the hold costs depends on how much changes: --changes-per-hour says so.")
+		notes = append(notes, "Give --changes-per-hour to see what the hold costs.")
 	}
 	if r.invalid > 0 {
 		notes = append(notes, fmt.Sprintf("Not among them are %s, about which nobody is asked: poller watch list --invalid.", plural(int64(r.invalid), "invalid id")))
@@ -132,7 +161,8 @@ func requestsText(n float64) string {
 	return text + " requests"
 }
 
-// shortly is a duration in as many digits as a person wants: tenths below a minute, seconds below an hour, then minutes.
+// shortly is a duration in as many digits as a person wants: tenths below a minute, seconds below an hour, minutes below a
+// day, then hours, and days alone from a hundred on.
 func shortly(d time.Duration) string {
 	switch {
 	case d < 100*time.Millisecond:
@@ -142,11 +172,15 @@ func shortly(d time.Duration) string {
 	case d < time.Hour-time.Second/2:
 		return formatDuration(d.Round(time.Second))
 	}
-	d = d.Round(time.Minute)
-	if d < 2*day {
+	if d = d.Round(time.Minute); d < day {
 		return formatDuration(d)
 	}
-	return fmt.Sprintf("%.1fd", d.Hours()/24)
+	d = d.Round(time.Hour)
+	days, hours := d/day, d%day/time.Hour
+	if hours == 0 || days >= 100 {
+		return fmt.Sprintf("%dd", (d+day/2)/day)
+	}
+	return fmt.Sprintf("%dd%dh", days, hours)
 }
 
 // wrapped breaks a text at spaces.

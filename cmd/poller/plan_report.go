@@ -15,6 +15,7 @@ type planReport struct {
 	Rate            float64       `json:"rate"`
 	Schedule        string        `json:"schedule"`
 	ChangesPerHour  *float64      `json:"changes_per_hour"`
+	Measured        float64       `json:"changes_measured_seconds,omitempty"`
 	UsersPerRequest int           `json:"users_per_request"`
 	Requests        int           `json:"requests"`
 	Sweep           float64       `json:"sweep_seconds"`
@@ -70,7 +71,7 @@ func (r *planned) report() planReport {
 		Notes: append([]string{}, r.notes()...),
 	}
 	if r.changing {
-		report.ChangesPerHour = &r.want.ChangesPerHour
+		report.ChangesPerHour, report.Measured = &r.want.ChangesPerHour, rounded(r.measured.Seconds())
 	}
 	if r.holding() && r.changing {
 		report.Hold = &planHold{PerSweep: rounded(r.Hold.PerSweep), PerHour: rounded(r.Hold.PerHour), BudgetUsed: rounded(r.Hold.Budget)}

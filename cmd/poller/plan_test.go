@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zim-presence/poller/internal/plan"
 	"github.com/zim-presence/poller/internal/zimsim"
 )
 
@@ -23,7 +24,8 @@ func TestPlanOfANumber(t *testing.T) {
 	if r.AppID != 8 || r.Rate != 50 || r.Fits || !r.BackToBack || r.Hold == nil || r.Hold.PerHour <= 0 || r.Offline.Mean < r.Seen.Mean+30 || r.Online != r.Seen {
 		t.Errorf("of the second app: %+v", r)
 	}
-	if r.Notes[0] != "Sweeps run back to back: each takes longer than the schedule leaves room for." || len(r.Notes) != 1 {
+	if r.Notes[0] != "Sweeps run back to back: each takes longer than the schedule leaves room for." || len(r.Notes) != 2 ||
+		!strings.HasPrefix(r.Notes[1], "stale_after is 40s, less than three times the 20") {
 		t.Errorf("notes %q", r.Notes)
 	}
 	r = plannedJSON(t, nil, "--users", "1000", "--config", two, "--app", "7", "--latency", "1s")
@@ -34,15 +36,18 @@ func TestPlanOfANumber(t *testing.T) {
 		t.Errorf("of the first app: %+v", r)
 	}
 	for says, args := range map[string][]string{
-		"choose one with --app":        {"--users", "5", "--config", two},
-		"app 9 is not configured":      {"--users", "5", "--config", two, "--app", "9"},
-		"no app is configured":         {},
-		"not from 1 to a billion":      {"--users", "1000000001"},
-		"--users 0 is not from 1":      {"--users", "0"},
-		"no request would be answered": {"--users", "5", "--latency", "6s"},
-		"is no number of changes":      {"--users", "5", "--changes-per-hour=-1"},
-		"is not from 0s to 1m":         {"--users", "5", "--latency", "61s"},
-		"--users: expected uint":       {"--users", "-5"},
+		"choose one with --app":   {"--users", "5", "--config", two},
+		"app 9 is not configured": {"--users", "5", "--config", two, "--app", "9"},
+		"no app is configured":    {},
+		`--users: "1000000001" is not a whole number from 1 to 1000000000`: {"--users", "1000000001"},
+		`--users: "0" is not a whole`:                                      {"--users", "0"},
+		`--users: "1e6" is not a whole`:                                    {"--users", "1e6"},
+		`--users: "" is not a whole`:                                       {"--users="},
+		"--users: want a whole":                                            {"--users"},
+		"no request would be answered":                                     {"--users", "5", "--latency", "6s"},
+		"is no number of changes":                                          {"--users", "5", "--changes-per-hour=-1"},
+		"is not from 0s to 1m":                                             {"--users", "5", "--latency", "61s"},
+		`--users: "-5" is not a whole`:                                     {"--users", "-5"},
 	} {
 		var out, said bytes.Buffer
 		if code := execute(t.Context(), append([]string{"plan"}, args...), nil, &out, &said); code != 2 || !strings.Contains(said.String(), says) || out.Len() > 0 {
@@ -67,6 +72,59 @@ func TestPlanFitsTheTerminal(t *testing.T) {
 	}
 }
 
+// What is said of the users is true of few, of many, and of those of a watchlist.
+func TestPlanWords(t *testing.T) {
+	for users, want := range map[string][]string{
+		"10":       {"10 users, 20 requests", "\nrequests in a sweep     1, of 10 users\n", "\n       ◄ 10 users, left of the plot\n"},
+		"1":        {"1 user, 20 requests", "\nrequests in a sweep     1, of 1 user\n", "◄ 1 user, left"},
+		"101":      {"2, up to 100 users each"},
+		"50000":    {"500, of 100 users each", "▲ 50,000 users\n", "▲ the most that fits: 118,100 users\n"},
+		"20000000": {" 20,000,000 users, right of the plot ►\n"},
+	} {
+		text := planned80(t, []string{"LANG=C.UTF-8"}, "plan", "--users", users)
+		for _, words := range want {
+			if !strings.Contains(text, words) {
+				t.Errorf("%s users: without %q:\n%s", users, words, text)
+			}
+		}
+	}
+	r := planned{want: plan.Want{Users: 400, Batch: 100, Rate: 20, Gaps: []time.Duration{time.Minute}}, ours: true}
+	r.want.HoldOffline, r.changing, r.measured = time.Second, true, 25*time.Minute
+	r.reckon()
+	var out strings.Builder
+	if err := r.print(&out, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"< your 400 users, left of the plot\n", "at 0 changes an hour, as counted over the last 25m\n"} {
+		if !strings.Contains(out.String(), words) {
+			t.Errorf("of a watchlist: without %q:\n%s", words, &out)
+		}
+	}
+}
+
+// stale_after wants three periods, and is warned about below.
+func TestPlanOfAge(t *testing.T) {
+	for after, want := range map[string]string{"60s": "up to 1m old when", "61s": "less than three times the 1m after", "179s": "less than three times", "180s": ""} {
+		notes := strings.Join(plannedJSON(t, []string{"POLLER_STALE_AFTER=" + after}, "--users", "1000").Notes, "")
+		if (want == "") != (notes == "") || !strings.Contains(notes, want) {
+			t.Errorf("%s: got %q, want %q", after, notes, want)
+		}
+	}
+}
+
+// Times have one style.
+func TestShortly(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"12ms": 12 * time.Millisecond, "0.1s": 100 * time.Millisecond, "59.9s": 59_940 * time.Millisecond, "1m": time.Minute - time.Millisecond,
+		"33m36s": 33*time.Minute + 36*time.Second, "23h59m": day - time.Minute, "1d": day - time.Second, "1d10h": 33*time.Hour + 36*time.Minute,
+		"3d": 71*time.Hour + 45*time.Minute, "99d23h": 100*day - time.Hour, "100d": 100*day - time.Minute, "365d": 365*day + 5*time.Hour,
+	} {
+		if got := shortly(d); got != want {
+			t.Errorf("%s is shown as %s, want %s", d, got, want)
+		}
+	}
+}
+
 // The gaps of a week are those of the schedule.
 func TestDueGaps(t *testing.T) {
 	monday := time.Date(2026, 3, 2, 0, 0, 30, 0, time.UTC)
@@ -74,8 +132,11 @@ func TestDueGaps(t *testing.T) {
 		"@every 90s":                   "1 from 1m30s to 1m30s",
 		"*/5 * * * *":                  "1 from 5m0s to 5m0s",
 		"0 8 * * 1-5":                  "5 from 24h0m0s to 72h0m0s",
-		"0 0 1 * *":                    "4 from 720h0m0s to 744h0m0s",
-		"* * 8-9 * * *":                "50400 from 1s to 22h0m1s",
+		"0 0 1 * *":                    "2 from 720h0m0s to 744h0m0s",
+		"* * 8-9 * * *":                "7200 from 1s to 22h0m1s",
+		"* 0-58 * * * *":               "3540 from 1s to 1m1s",
+		"0 0,1,3 * * *":                "3 from 1h0m0s to 21h0m0s",
+		"0 8-9 * * 1-5":                "10 from 1h0m0s to 71h0m0s",
 		"CRON_TZ=Europe/Berlin @daily": "1 from 24h0m0s to 24h0m0s",
 		"0 0 29 2 *":                   "1 from 35064h0m0s to 35064h0m0s",
 	} {
@@ -118,8 +179,11 @@ func TestPlanOfAWatchlist(t *testing.T) {
 	if r.ChangesPerHour == nil || *r.ChangesPerHour < 25 || *r.ChangesPerHour > 30.1 || r.Hold == nil {
 		t.Errorf("after an hour with 30 changes: %+v", r)
 	}
+	if r.Measured < 3590 || r.Measured > 3900 {
+		t.Errorf("the changes were counted over %.0f s", r.Measured)
+	}
 	if text := planned80(t, environ, "plan"); !strings.Contains(text, fmt.Sprintf("app %d: 500 users", uint32(worldApp))) ||
-		!strings.Contains(text, "; the last one took ") || !strings.Contains(text, "1 invalid id,") {
+		!strings.Contains(text, "changes an hour, as counted over the last 1h") || !strings.Contains(text, "; the last one took ") || !strings.Contains(text, "1 invalid id,") {
 		t.Error(text)
 	}
 	w.exec(`truncate watched_users`)

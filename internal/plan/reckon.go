@@ -2,7 +2,6 @@ package plan
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
@@ -12,18 +11,16 @@ const settle = 40
 
 // Reckon reckons.
 func Reckon(w Want) Plan {
-	p := Plan{Batch: w.batch()}
+	p, due := Plan{Batch: w.batch()}, newDues(w.Gaps)
 	p.Requests = (w.Users + p.Batch - 1) / p.Batch
-	var all []time.Duration
 	var wait time.Duration
 	again, inside := 0.0, 0.0 // requests that ask again in a sweep's time, and the share of them in a sweep
 	for range settle {
 		asked := float64(p.Requests) + again*inside
 		p.Sweep = w.asking(asked)
-		all = starts(w.Gaps, w.cycle(asked))
-		p.Between, wait = between(all)
-		p.Fits = w.cycle(asked) <= slices.Min(w.Gaps)
-		p.BackToBack = w.cycle(asked) > slices.Max(w.Gaps)
+		p.Between, wait = due.starts(w.cycle(asked)).between()
+		p.Fits = w.cycle(asked) <= due.least
+		p.BackToBack = w.cycle(asked) > due.gaps.worst
 		more, share := w.again(p), w.inside(p)
 		if math.Abs(more-again) <= 0.001*more && math.Abs(share-inside) <= 0.001 {
 			break
@@ -33,7 +30,7 @@ func Reckon(w Want) Plan {
 	// How many ask again varies as what is rare does: by the root. Three times that is
 	// hardly ever passed.
 	most := float64(p.Requests) + inside*(again+3*math.Sqrt(again))
-	p.Between.Worst = max(p.Between.Worst, slices.Max(starts(w.Gaps, w.cycle(most))))
+	p.Between.Worst = max(p.Between.Worst, due.starts(w.cycle(most)).worst)
 	// The server looks half a request after it was asked, about; at worst it looked
 	// right before the change, and the next look is told at the end of its request.
 	p.Seen = Span{Mean: wait + w.Latency/2, Worst: p.Between.Worst + w.Latency}
