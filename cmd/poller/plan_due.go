@@ -36,7 +36,7 @@ func dueGaps(spec string, now time.Time) ([]time.Duration, error) {
 	return gaps[:period(gaps)], nil
 }
 
-// period is how many of the gaps, which are repeated in all of them, at least twice; else all.
+// period is how many of the gaps are repeated, some times and nothing else, which makes them all.
 func period(gaps []time.Duration) int {
 	// Of each beginning, how long the longest shorter beginning is with which it ends too.
 	same := make([]int, len(gaps))
@@ -50,7 +50,7 @@ func period(gaps []time.Duration) int {
 		}
 		same[i] = n
 	}
-	if n := len(gaps) - same[len(gaps)-1]; 2*n <= len(gaps) {
+	if n := len(gaps) - same[len(gaps)-1]; len(gaps)%n == 0 {
 		return n
 	}
 	return len(gaps)

@@ -136,6 +136,7 @@ func TestDueGaps(t *testing.T) {
 		"* * 8-9 * * *":                "7200 from 1s to 22h0m1s",
 		"* 0-58 * * * *":               "3540 from 1s to 1m1s",
 		"0 0,1,3 * * *":                "3 from 1h0m0s to 21h0m0s",
+		"0 0 * * 1-3":                  "3 from 24h0m0s to 120h0m0s", // from the second day on: 1, 5 and 1 day
 		"0 8-9 * * 1-5":                "10 from 1h0m0s to 71h0m0s",
 		"CRON_TZ=Europe/Berlin @daily": "1 from 24h0m0s to 24h0m0s",
 		"0 0 29 2 *":                   "1 from 35064h0m0s to 35064h0m0s",
