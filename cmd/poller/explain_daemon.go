@@ -55,11 +55,12 @@ type daemonSuppressed struct {
 
 // daemonIncident is an incident of the app.
 type daemonIncident struct {
-	BeganAt time.Time  `json:"began_at"`
-	EndedAt *time.Time `json:"ended_at"`
-	Outcome string     `json:"outcome"` // released or discarded; empty while it lasts
-	Flips   int        `json:"flips"`   // users who were said to have gone
-	Share   float64    `json:"share"`   // of those online
+	Incident int        `json:"incident"` // counts those of a term
+	BeganAt  time.Time  `json:"began_at"`
+	EndedAt  *time.Time `json:"ended_at"`
+	Outcome  string     `json:"outcome"` // released or discarded; empty while it lasts
+	Flips    int        `json:"flips"`   // users who were said to have gone
+	Share    float64    `json:"share"`   // of those online
 }
 
 // explain is what this process has in memory of a user.
@@ -110,7 +111,7 @@ func newDaemonStory(kept evidence.Story) *daemonStory {
 		s.Suppressed = append(s.Suppressed, daemonSuppressed{d.At, d.Why, d.To.String(), d.Detail.String(), orNil(d.SeenAt)})
 	}
 	for _, i := range kept.Incidents {
-		incident := daemonIncident{BeganAt: i.Began, EndedAt: orNil(i.Ended), Flips: i.Flips, Share: i.Share}
+		incident := daemonIncident{Incident: i.Number, BeganAt: i.Began, EndedAt: orNil(i.Ended), Flips: i.Flips, Share: i.Share}
 		switch {
 		case i.Released:
 			incident.Outcome = "released"

@@ -19,6 +19,7 @@ func (r *explainReport) story() []string {
 		s.brought()
 		s.newest()
 		s.waits()
+		s.incident()
 		s.suppressed()
 		s.missed()
 		s.inStream()

@@ -108,6 +108,16 @@ func TestExplainStory(t *testing.T) {
 		"in an incident": {func(_ *ledger.Explained, r *explainReport) {
 			answers(r, func(d *daemonStory) { d.Answers[0].Status = "offline" })
 		}, []string{"That is not what was told when the database was asked"}, nil},
+		"while an incident is under way": {func(_ *ledger.Explained, r *explainReport) {
+			answers(r, func(d *daemonStory) {
+				ended := explainNow.Add(-time.Minute)
+				d.Incidents = []daemonIncident{
+					{Incident: 3, BeganAt: explainNow.Add(-2 * time.Minute), EndedAt: &ended, Outcome: "discarded", Flips: 70, Share: 0.5},
+					{Incident: 4, BeganAt: explainNow.Add(-9 * time.Second), Flips: 165, Share: 1},
+				}
+			})
+		}, []string{"Incident 4 is under way since 2026-11-23T09:29:51.000000Z (9s ago): 165 users (100 % of those online) are said to have gone; some are asked about again before anything is told."},
+			[]string{"Incident 3"}},
 		"suppressed": {func(_ *ledger.Explained, r *explainReport) {
 			answers(r, func(d *daemonStory) {
 				d.Suppressed = []daemonSuppressed{{Why: "hold"}, {Why: "incident", Status: "offline", Detail: "timeout", At: explainNow}}

@@ -62,13 +62,13 @@ func (d *daemonStory) tables(b *strings.Builder) {
 		})
 	}
 	if len(d.Incidents) > 0 {
-		table(b, "incidents of the app", "BEGAN\tENDED\tUSERS\tSHARE\tOUTCOME", func(row func(...string)) {
+		table(b, "incidents of the app", "INCIDENT\tBEGAN\tENDED\tUSERS\tSHARE\tOUTCOME", func(row func(...string)) {
 			for _, i := range d.Incidents {
 				ended := "-"
 				if i.EndedAt != nil {
 					ended = micro(*i.EndedAt)
 				}
-				row(micro(i.BeganAt), ended, strconv.Itoa(i.Flips), fmt.Sprintf("%.0f %%", 100*i.Share), dashed(i.Outcome == "", i.Outcome))
+				row(strconv.Itoa(i.Incident), micro(i.BeganAt), ended, strconv.Itoa(i.Flips), fmt.Sprintf("%.0f %%", 100*i.Share), dashed(i.Outcome == "", i.Outcome))
 			}
 		})
 	}

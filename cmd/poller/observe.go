@@ -42,14 +42,10 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 			a.swept(r, err)
 			a.tellFinished(control, r, err)
 		},
-		Incident: func(i poll.Incident) {
-			a.metrics.Incident(outcome(i))
-			a.evidence.Incident(evidence.Incident{Began: i.Began, Ended: i.Ended, Released: i.Released, Flips: i.Flips, Share: i.Share})
-			a.tellIncident(control, i)
-		},
-		Gated:   a.metrics.SetIncidentUsers,
-		Skipped: a.metrics.SweepsSkipped,
-		Waiting: a.metrics.SetHeldChanges,
+		Incident: func(i poll.Incident) { a.incident(control, i) },
+		Gated:    a.metrics.SetIncidentUsers,
+		Skipped:  a.metrics.SweepsSkipped,
+		Waiting:  a.metrics.SetHeldChanges,
 		Suppressed: func(s diff.Suppressed) {
 			a.metrics.Suppressed(string(s.Why))
 			a.evidence.Suppressed(s.Held.User.No, evidence.Suppressed{
@@ -136,6 +132,19 @@ func (a *app) failed(err error) {
 	if !errors.Is(err, ledger.ErrLeaseLost) && !errors.Is(err, ledger.ErrFenced) {
 		a.checks.Set(a.check("ledger"), err)
 	}
+}
+
+// incident keeps one for whoever asks why; when it is decided it is also counted and
+// told.
+func (a *app) incident(control *relay.Teller, i poll.Incident) {
+	a.evidence.Incident(evidence.Incident{
+		Number: i.Number, Began: i.Began, Ended: i.Ended, Released: i.Released, Flips: i.Flips, Share: i.Share,
+	})
+	if i.Ended.IsZero() {
+		return
+	}
+	a.metrics.Incident(outcome(i))
+	a.tellIncident(control, i)
 }
 
 // outcome is what came of an incident, as metrics and control events call it.

@@ -58,6 +58,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return recorder.Overdue(now, overdueAfter) })
 	defer a.dropChecks()
 	err = work(held, recorder)
+	a.evidence.TermOver()
 
 	stopRelay()
 	relayed.Wait()

@@ -80,3 +80,16 @@ func (b *Book) Incident(i Incident) {
 	}
 	b.incidents.add(i)
 }
+
+// TermOver forgets an incident that is under way: nobody decides about it any more.
+func (b *Book) TermOver() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var ended queue[Incident]
+	for at := range b.incidents.n {
+		if i := *b.incidents.at(at); !i.Ended.IsZero() {
+			ended.add(i)
+		}
+	}
+	b.incidents = ended
+}

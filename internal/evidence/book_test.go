@@ -173,8 +173,14 @@ func TestSuppressed(t *testing.T) {
 		b.Incident(Incident{Began: began, Flips: i})
 		b.Incident(Incident{Began: began, Ended: began.Add(time.Second), Released: true, Flips: i})
 	}
+	running := begin.Add(time.Hour * 9)
+	b.Incident(Incident{Number: 7, Began: running})
+	if all := b.Of(3, 10).Incidents; all[len(all)-1] != (Incident{Number: 7, Began: running}) {
+		t.Errorf("the newest incident is %+v, want the one under way", all[len(all)-1])
+	}
+	b.TermOver()
 	incidents := b.Of(3, 10).Incidents
-	if len(incidents) != mostIncidents || incidents[0].Flips != 3 || !incidents[0].Released {
+	if len(incidents) != mostIncidents-1 || incidents[0].Flips != 4 || !incidents[0].Released {
 		t.Errorf("%d incidents are kept, the first %+v", len(incidents), incidents[0])
 	}
 }

@@ -36,7 +36,10 @@ func (r *Recorder) judgeAge(ctx context.Context, w writer) error {
 		return nil
 	}
 	r.Log.Debug().Int("users", users).Msg("no answer for too long")
-	return w.commit(ctx)
+	if err := w.commit(ctx); err != nil {
+		return err
+	}
+	return r.decide(ctx, w) // there may be nobody left to decide about
 }
 
 // agesLeapt has ages judged now, if they count already. It was decided about who was

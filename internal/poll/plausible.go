@@ -86,10 +86,13 @@ func (r *Recorder) decide(ctx context.Context, w writer) error {
 	}
 }
 
-// suspect writes the line at the beginning of an incident.
+// suspect writes the line at the beginning of an incident, and reports it.
 func (r *Recorder) suspect(i Incident) {
 	r.Log.Warn().Int("incident", i.Number).Int("flips", i.Flips).Float64("share", i.Share).Int("gated", r.Memory.Gated()).
 		Msg("so many users have gone at once, as ZIM says, that some are asked about again before it is told")
+	if r.Incident != nil {
+		r.Incident(i)
+	}
 }
 
 // concluded writes the line at its end, and reports it.

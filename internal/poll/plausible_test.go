@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,20 @@ import (
 type crowd struct {
 	asker
 	sweeps, again func(u presence.User) bool
+	slow          time.Duration // more that a sweep takes
+	failure       error         // that it reports
+}
+
+// Ask is that of the asker.
+func (c *crowd) Ask(ctx context.Context, users iter.Seq[presence.User], answers chan<- presence.Answer) (Asked, error) {
+	select {
+	case <-time.After(c.slow):
+	case <-ctx.Done():
+		return Asked{}, context.Cause(ctx)
+	}
+	asked, err := c.asker.Ask(ctx, users, answers)
+	asked.Failure = c.failure
+	return asked, err
 }
 
 func newCrowd() *crowd {
@@ -60,6 +75,7 @@ type doubter struct {
 	*Recorder
 	book       *book
 	log        bytes.Buffer
+	begun      []Incident
 	incidents  []Incident
 	gated      []int
 	suppressed map[diff.Why]int
@@ -69,7 +85,13 @@ func newDoubter(t *testing.T, z Asker, users int) *doubter {
 	d := &doubter{book: newBook(), suppressed: map[diff.Why]int{}}
 	d.Recorder = recorder(t, newList(names(users)...), z, d.book)
 	d.MaxOfflineShare, d.Log = .3, zerolog.New(&d.log)
-	d.Incident = func(i Incident) { d.incidents = append(d.incidents, i) }
+	d.Incident = func(i Incident) {
+		if i.Ended.IsZero() {
+			d.begun = append(d.begun, i)
+			return
+		}
+		d.incidents = append(d.incidents, i)
+	}
 	d.Gated = func(n int) { d.gated = append(d.gated, n) }
 	d.Suppressed = func(s diff.Suppressed) { d.suppressed[s.Why]++ }
 	return d
@@ -81,6 +103,9 @@ func (d *doubter) reports(t *testing.T, released bool) {
 	t.Helper()
 	if len(d.incidents) != 1 || d.incidents[0].Released != released || d.gated[len(d.gated)-1] != 0 {
 		t.Errorf("incidents %+v, gated %v; want one, released %t, and nobody gated in the end", d.incidents, d.gated, released)
+	}
+	if i := d.incidents[0]; len(d.begun) != 1 || d.begun[0] != (Incident{Number: 1, Began: i.Began, Flips: i.Flips, Share: i.Share}) {
+		t.Errorf("begun are %+v, want the one that ended", d.begun)
 	}
 	if warnings := strings.Count(d.log.String(), `"level":"warn"`); warnings != 2 || strings.Count(d.log.String(), `"outcome"`) != 1 {
 		t.Errorf("%d warnings, want 2:\n%s", warnings, d.log.String())
@@ -329,4 +354,43 @@ func TestOrdinaryChangesAreNotDoubted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A sweep that lasts too long says why: it waited for an incident, or ZIM did not
+// answer, or there is too much to ask.
+func TestWhySweepsAreSkipped(t *testing.T) {
+	for cause, play := range map[string]func(z *crowd){
+		"incident": func(z *crowd) { z.sweeps, z.again = most(1<<31), most(1<<31) },
+		"budget":   func(z *crowd) { z.slow = 31 * time.Second },
+		"outage":   func(z *crowd) { z.slow, z.failure = 31*time.Second, errFault },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			z := newCrowd()
+			d := newDoubter(t, z, 100)
+			mustSweep(t, d.Recorder, d.book)
+			play(z)
+			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+			defer cancel()
+			_ = d.Run(ctx)
+			if log := d.log.String(); strings.Count(log, `"skipped":2,"cause":"`+cause+`"`) != 1 || strings.Count(log, `"cause":"`) > 2 {
+				t.Errorf("of %s:\n%s", cause, log)
+			}
+		})
+	}
+}
+
+// Most of what was skipped decides.
+func TestCause(t *testing.T) {
+	for _, c := range []struct {
+		skipped, without int
+		failure, err     error
+		want             string
+	}{
+		{3, 0, nil, nil, "incident"}, {3, 1, errFault, nil, "incident"}, {3, 2, nil, nil, "budget"}, {2, 1, nil, nil, "budget"},
+		{3, 3, errFault, nil, "outage"}, {3, 3, nil, errFault, "outage"},
+	} {
+		if got := cause(c.skipped, c.without, c.failure, c.err); got != c.want {
+			t.Errorf("%d skipped, %d without waiting, %v, %v: %s, want %s", c.skipped, c.without, c.failure, c.err, got, c.want)
+		}
+	}
 }

@@ -123,8 +123,10 @@ type Recorder struct {
 	// Waiting with how many are held back, whenever that may be another number.
 	Suppressed func(diff.Suppressed)
 	Waiting    func(n int)
-	// Incident is called when one is decided, behind what came of it, and Gated with
-	// how many users are not believed to be offline yet, when that is another number.
+	// Incident is called when one begins, with no end, and when it is decided, behind
+	// what came of it; of one that the end of the term cuts off nothing more comes. Gated
+	// is called with how many users are not believed to be offline yet, when that is
+	// another number.
 	Incident func(Incident)
 	Gated    func(n int)
 
@@ -158,7 +160,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 		if err := r.sleepUntil(ctx, due); err != nil {
 			return err
 		}
-		if _, err := r.sweep(ctx); errors.Is(err, ErrTermOver) {
+		report, err := r.sweep(ctx)
+		if errors.Is(err, ErrTermOver) {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -169,14 +172,17 @@ func (r *Recorder) Run(ctx context.Context) error {
 			return ErrGivenUp
 		default:
 		}
-		next, skipped := r.Schedule.after(due, time.Now())
-		due = next
+		now := time.Now()
+		next, skipped := r.Schedule.after(due, now)
 		if skipped > 0 {
-			r.Log.Warn().Int("skipped", skipped).Msg("the sweep lasted longer than the schedule leaves room for")
+			_, without := r.Schedule.after(due, now.Add(-report.Waited))
+			r.Log.Warn().Int("skipped", skipped).Str("cause", cause(skipped, without, report.Failure, err)).
+				Msg("the sweep lasted longer than the schedule leaves room for")
 			if r.Skipped != nil {
 				r.Skipped(skipped)
 			}
 		}
+		due = next
 	}
 }
 

@@ -31,6 +31,9 @@ type Report struct {
 	Held int
 	// Seq is the newest event at the end.
 	Seq int64
+	// Waited is how long it waited, behind the last answer, for a decision about answers
+	// that were not believed; see [Recorder.MaxOfflineShare].
+	Waited time.Duration
 	// Complete says that everybody was asked and a snapshot is stored.
 	Complete bool
 }

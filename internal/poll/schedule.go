@@ -86,3 +86,15 @@ func (s Schedule) after(due, now time.Time) (next time.Time, skipped int) {
 	}
 	return now, skipped
 }
+
+// cause is why due times were skipped. without is how many would have been anyway, had
+// the sweep not waited for an incident to be decided; failure and err are the sweep's.
+func cause(skipped, without int, failure, err error) string {
+	switch {
+	case 2*without < skipped:
+		return "incident"
+	case failure != nil || err != nil:
+		return "outage"
+	}
+	return "budget"
+}

@@ -42,7 +42,7 @@ type seer struct {
 
 	suppressed map[string]diff.Suppressed // foretold, by user
 	aged       map[string]diff.Suppressed // not foretold: who went stale
-	incidents  []Incident                 // foretold
+	incidents  []Incident                 // foretold, their beginnings and their ends
 	counted    int                        // incidents of this term
 	reply      map[string]string          // what the sweep under way has of each user: seen, gated, or why missed
 }
@@ -315,6 +315,7 @@ func (s *seer) windowOver() {
 		return
 	}
 	t.incident, t.patienceOver, t.due, t.pause = true, t.ends.Add(s.patience), t.ends, 2*time.Second
+	s.incidents = append(s.incidents, Incident{Number: s.counted + 1, Began: t.began, Flips: t.flips, Share: float64(t.flips) / float64(t.online)})
 	s.settle(t.ends)
 }
 
@@ -550,7 +551,7 @@ func (s *seer) onTime(now time.Time) {
 		s.fail("a round was due at %s", t.due)
 	}
 	for _, i := range s.incidents {
-		if i.Ended.Before(now) {
+		if !i.Ended.IsZero() && i.Ended.Before(now) || i.Ended.IsZero() && i.Began.Add(2*time.Second).Before(now) {
 			s.fail("no incident was reported: %+v", i)
 		}
 	}
@@ -685,6 +686,7 @@ func (s *seer) commits(c presence.Changes, b *heldBook, now time.Time) {
 			s.written(p, b)
 		}
 	}
+	s.settle(now)
 	if len(s.aged) > 0 {
 		s.fail("suppressed, and not stale: %+v", s.aged)
 	}

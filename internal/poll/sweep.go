@@ -168,6 +168,7 @@ func (s *sweep) ask(ctx context.Context) error {
 func (s *sweep) record(ctx context.Context, answers <-chan presence.Answer) (err error) {
 	err = s.decide(ctx, s) // the watchlist may have left nobody to decide about
 	var over <-chan struct{}
+	var answered time.Time // everybody
 	for open := true; (open || s.undecided()) && err == nil; {
 		var answer presence.Answer
 		select {
@@ -176,6 +177,9 @@ func (s *sweep) record(ctx context.Context, answers <-chan presence.Answer) (err
 				err = s.gather(ctx, answer, answers)
 			} else {
 				answers, over = nil, ctx.Done()
+				if s.undecided() {
+					answered = s.now()
+				}
 			}
 		case <-over:
 			return nil
@@ -184,6 +188,9 @@ func (s *sweep) record(ctx context.Context, answers <-chan presence.Answer) (err
 		case <-s.wake():
 			err = s.turn(ctx, s)
 		}
+	}
+	if !answered.IsZero() {
+		s.report.Waited = s.now().Sub(answered)
 	}
 	return err
 }

@@ -285,12 +285,12 @@ func (s *stage) Ask(ctx context.Context, users iter.Seq[presence.User], answers 
 func (s *stage) Confirm(ctx context.Context, users []presence.User, answers chan<- presence.Answer) (Asked, error) {
 	s.seer.calls(users, presence.Instant(time.Now()))
 	c := s.next(1)
-	if err := s.dawdle(ctx, c); err != nil {
-		return Asked{}, err
+	err := s.dawdle(ctx, c)
+	if err == nil {
+		err = s.request(ctx, c, slices.Clone(users), answers, true)
 	}
-	err := s.request(ctx, c, slices.Clone(users), answers, true)
 	if paused := c.pause(ctx, 20); paused != nil {
-		return Asked{}, paused // nobody asks when it ended
+		err = paused // the term is over, and perhaps nobody listens any more
 	}
 	s.seer.called(presence.Instant(time.Now()))
 	return Asked{Requests: 1}, err

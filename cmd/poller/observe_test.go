@@ -1,0 +1,42 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zim-presence/poller/internal/evidence"
+	"github.com/zim-presence/poller/internal/poll"
+	"github.com/zim-presence/poller/internal/relay"
+	"github.com/zim-presence/poller/internal/status"
+	"github.com/zim-presence/poller/presence"
+)
+
+// The beginning of an incident is kept for whoever asks why, and neither counted nor told; its end is all of that, once.
+func TestIncidentIsKnownWhileItLasts(t *testing.T) {
+	t.Parallel()
+	metrics := status.NewMetrics("v1")
+	h, a := &heard{}, &app{id: 1, metrics: metrics.App(1), evidence: evidence.NewBook()}
+	control := &relay.Teller{Control: h, Mark: presence.Mark{AppID: 1, Log: "7f3a90c2", Epoch: 5}}
+	counted := func() int {
+		w := httptest.NewRecorder()
+		status.Handler(metrics, status.NewChecks(), nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+		return strings.Count(w.Body.String(), `poller_incidents_total{app="1",outcome="discarded"} 1`)
+	}
+	i := poll.Incident{Number: 4, Began: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Flips: 165, Share: 1}
+	a.incident(control, i)
+	control.Stands(0)
+	kept := newDaemonStory(a.evidence.Of(1, 1)).Incidents
+	if len(kept) != 1 || kept[0].EndedAt != nil || kept[0].Outcome != "" || kept[0].Incident != 4 || kept[0].Flips != 165 || counted() != 0 || len(h.all) != 0 {
+		t.Errorf("while it lasts: kept %+v, counted %d, told %v", kept, counted(), h.all)
+	}
+	i.Ended, i.Decided, i.Rounds = i.Began.Add(time.Minute), 165, 7
+	a.incident(control, i)
+	control.End(t.Context())
+	kept = newDaemonStory(a.evidence.Of(1, 1)).Incidents
+	if len(kept) != 1 || kept[0].EndedAt == nil || kept[0].Outcome != "discarded" || counted() != 1 || len(h.all) != 1 {
+		t.Errorf("at its end: kept %+v, counted %d, told %v", kept, counted(), h.all)
+	}
+}
