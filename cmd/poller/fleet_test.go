@@ -26,11 +26,9 @@ type fleet struct {
 
 const (
 	usersOfEach = 60
-	// fleetRate is low, so that a crowded machine does not decide the outcome: the
-	// requests of one holder are 200 ms apart, and those of two at once are too
-	// many within 800 ms, however late some of them are noted.
+	// fleetRate is low: the requests of one holder are 200 ms apart, and those of two
+	// at once too many within a second.
 	fleetRate = 5
-	fleetSpan = 800 * time.Millisecond
 )
 
 // newFleet makes apps 1 to n, each with a few users.
@@ -155,7 +153,7 @@ func (f *fleet) checkPauses(what string, apps []uint32, since map[uint32]int) {
 	f.untilAsked(apps)
 	var pauses []time.Duration
 	for _, app := range apps {
-		arrivals, _ := f.sim.App(app).Arrivals(0)
+		arrivals := f.turns.arrivals(app)
 		pause := time.Duration(0)
 		for i := max(1, since[app]); i < len(arrivals); i++ {
 			pause = max(pause, arrivals[i]-arrivals[i-1])
@@ -163,7 +161,7 @@ func (f *fleet) checkPauses(what string, apps []uint32, since map[uint32]int) {
 		pauses = append(pauses, pause.Round(time.Millisecond))
 	}
 	f.t.Logf("%s: %v are asked about again after a pause of %v", what, apps, pauses)
-	if len(pauses) == 0 || slices.Min(pauses) < fleetSpan {
+	if len(pauses) == 0 || slices.Min(pauses) < 900*time.Millisecond {
 		f.t.Errorf("%s: pauses of %v, want about a second each", what, pauses)
 	}
 }
@@ -171,7 +169,7 @@ func (f *fleet) checkPauses(what string, apps []uint32, since map[uint32]int) {
 func (f *fleet) arrived() map[uint32]int {
 	n := map[uint32]int{}
 	for _, app := range f.apps {
-		arrivals, _ := f.sim.App(app).Arrivals(0)
+		arrivals := f.turns.arrivals(app)
 		n[app] = len(arrivals)
 	}
 	return n
@@ -190,12 +188,12 @@ func (f *fleet) auditApps(apps ...uint32) {
 		for _, found := range report.Findings {
 			f.t.Error(found)
 		}
-		arrivals, _ := one.zim.Arrivals(0)
-		most, findings := audit.Arrivals(app, arrivals, fleetRate, fleetSpan)
+		arrivals := f.turns.arrivals(app)
+		most, findings := audit.Arrivals(app, arrivals, fleetRate, time.Second)
 		for _, found := range findings {
 			f.t.Error(found)
 		}
-		f.t.Logf("app %d: %d requests, at most %d within %s", app, len(arrivals), most, fleetSpan)
+		f.t.Logf("app %d: %d requests, at most %d in a sliding second", app, len(arrivals), most)
 		if repeated := one.zim.Stats().RepeatedNonces; repeated != 0 {
 			f.t.Errorf("app %d: %d nonces were used twice", app, repeated)
 		}

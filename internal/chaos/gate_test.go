@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/zim-presence/poller/internal/local/localtest"
 )
 
 // arrival is a request that has reached the machine of the simulated ZIM.
@@ -82,7 +84,7 @@ func (g *gates) open(daemon int, to string) (string, error) {
 // pass passes one connection on.
 func (g *gates) pass(daemon int, client *net.TCPConn, to string) {
 	defer client.Close()
-	stamped(client)
+	localtest.Stamp(client)
 	server, err := net.Dial("tcp", to)
 	if err != nil {
 		return
@@ -94,7 +96,7 @@ func (g *gates) pass(daemon int, client *net.TCPConn, to string) {
 	}()
 	buffer := make([]byte, 64<<10)
 	for {
-		n, at, err := readStamped(client, buffer)
+		n, at, err := localtest.ReadStamped(client, buffer)
 		if n > 0 {
 			g.note(daemon, at, buffer[:n])
 			if _, err := io.Copy(server, bytes.NewReader(buffer[:n])); err != nil {

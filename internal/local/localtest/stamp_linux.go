@@ -1,4 +1,4 @@
-package chaos
+package localtest
 
 import (
 	"net"
@@ -7,17 +7,17 @@ import (
 	"unsafe"
 )
 
-// stamped asks the kernel to say when bytes came.
-func stamped(conn *net.TCPConn) {
+// Stamp asks the kernel to say when bytes came on a connection, for [ReadStamped].
+func Stamp(conn *net.TCPConn) {
 	raw, err := conn.SyscallConn()
 	if err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1) })
 	}
 }
 
-// readStamped reads, and returns when what it read reached the kernel. n is 0 at
-// the end.
-func readStamped(conn *net.TCPConn, buffer []byte) (n int, at time.Time, err error) {
+// ReadStamped reads, and returns when what it read reached the kernel: a crowded machine
+// runs a test late, and would blame whoever sent it. n is 0 at the end.
+func ReadStamped(conn *net.TCPConn, buffer []byte) (n int, at time.Time, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, at, err
