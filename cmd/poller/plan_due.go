@@ -21,13 +21,15 @@ func dueGaps(spec string, now time.Time) ([]time.Duration, error) {
 		return nil, usageError{err}
 	}
 	var gaps []time.Duration
-	at := schedule.Next(now)
-	for len(gaps) < mostDue && (len(gaps) < leastDue || at.Sub(now) < lookAhead) {
+	first, longest := schedule.Next(now), time.Duration(0)
+	at := first // a week from here on is a whole one
+	for len(gaps) < mostDue && (at.Sub(first) < lookAhead || longest > lookAhead && len(gaps) < leastDue) {
 		next := schedule.Next(at)
 		if next.IsZero() { // there is no further such date
 			break
 		}
 		gaps = append(gaps, next.Sub(at))
+		longest = max(longest, next.Sub(at))
 		at = next
 	}
 	if len(gaps) == 0 {

@@ -39,7 +39,7 @@ type planPlot struct {
 	points []plan.Point
 	here   int  // users
 	ours   bool // they are those of the watchlist
-	fits   int // users that fit the schedule, at the most
+	fits   int  // users that fit the schedule, at the most
 	plain  bool
 }
 
