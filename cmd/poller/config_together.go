@@ -66,7 +66,20 @@ func (l *loading) checkStale() {
 	l.checkOutlives("stale_after", c.StaleAfter, "hold.offline", c.Hold.Offline, "")
 	l.checkOutlives("stale_after", c.StaleAfter, "hold.online", c.Hold.Online, "")
 	if c.Plausibility.MaxOfflineShare > 0 {
-		l.checkOutlives("stale_after", c.StaleAfter, "plausibility.patience", c.Plausibility.Patience, "")
+		l.checkOutlivesPatience()
+	}
+}
+
+// besidesPatience is what an incident takes besides its patience: the seconds in which it is counted whether it is one,
+// the last question, and a moment to ask everybody else.
+const besidesPatience = 15 * time.Second
+
+// checkOutlivesPatience holds that an incident alone makes nobody stale.
+func (l *loading) checkOutlivesPatience() {
+	after, patience := l.cfg.StaleAfter, l.cfg.Plausibility.Patience
+	if after < patience+besidesPatience {
+		l.wrong(l.givenOf("stale_after", "plausibility.patience"), "%s is shorter than plausibility.patience (%s) and %s: a sweep waits while it is found out whether many have gone, "+
+			"and nobody else is asked about meanwhile", formatDuration(after), formatDuration(patience), formatDuration(besidesPatience))
 	}
 }
 

@@ -120,7 +120,8 @@ func TestBadFiles(t *testing.T) {
 		{"no patience", minimal + "plausibility: {patience: 0s}\n", "2:26 plausibility.patience", "from 1s to 10m"},
 		{"stale before a hold is over", minimal + "stale_after: 1m\nhold: {offline: 2m}\n", "2:14 stale_after", "1m is shorter than hold.offline (2m)"},
 		{"stale before the other hold is over", minimal + "stale_after: 1m\nhold: {online: 61s}\n", "2:14 stale_after", "1m is shorter than hold.online (1m1s)"},
-		{"stale before patience is over", minimal + "stale_after: 29s\nplausibility: {max_offline_share: 0.3}\n", "2:14 stale_after", "29s is shorter than plausibility.patience (30s)"},
+		{"stale before an incident is over", minimal + "stale_after: 44s\nplausibility: {max_offline_share: 0.3}\n", "2:14 stale_after", "44s is shorter than plausibility.patience (30s) and 15s: a sweep waits"},
+		{"stale before a long incident is over", minimal + "stale_after: 60s\nplausibility: {max_offline_share: 0.3, patience: 50s}\n", "2:14 stale_after", "1m is shorter than plausibility.patience (50s) and 15s"},
 		{"ledger shorter than stream", minimal + "retention: {transitions: 7d}\n", "2:26 retention.transitions", "7d is shorter than stream.max_age (30d)"},
 		{"stream longer than ledger", minimal + "stream: {max_age: 91d}\n", "2:19 stream.max_age", "91d is longer than retention.transitions (90d)"},
 		{"snapshots shorter than transitions", minimal + "retention: {snapshots: 89d}\n", "2:24 retention.snapshots", "shorter than retention.transitions"},
@@ -255,6 +256,23 @@ func TestRetentionDefaultsFollow(t *testing.T) {
 		cfg, fs := readText(t, minimal+"retention: "+text+"\n")
 		if len(fs) > 0 || cfg.Retention != want {
 			t.Errorf("%s is %+v, %v, want %+v", text, cfg.Retention, fs, want)
+		}
+	}
+}
+
+// Who goes stale has to be older than an incident lasts, where there may be one.
+func TestStaleOutlivesAnIncident(t *testing.T) {
+	for text, good := range map[string]bool{
+		"stale_after: 45s\nplausibility: {max_offline_share: 0.3}\n":                 true,
+		"stale_after: 44s\nplausibility: {max_offline_share: 0.3}\n":                 false,
+		"stale_after: 16s\nplausibility: {max_offline_share: 0.3, patience: 1s}\n":   true,
+		"stale_after: 15s\nplausibility: {max_offline_share: 0.3, patience: 1s}\n":   false,
+		"stale_after: 10s\nplausibility: {patience: 10m}\n":                          true,
+		"stale_after: 0s\nplausibility: {max_offline_share: 0.3, patience: 10m}\n":   true,
+		"stale_after: 615s\nplausibility: {max_offline_share: 0.3, patience: 10m}\n": true,
+	} {
+		if _, faults := readText(t, minimal+text); (len(faults) == 0) != good {
+			t.Errorf("%s: faults %v, want none: %t", text, where(faults), good)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (w *world) tellsOfItself() {
 	}
 	w.set(crowd)
 	w.watch(keys(crowd)...)
-	daemon := w.with("POLLER_HOLD_OFFLINE=2s", "POLLER_STALE_AFTER=10s", "POLLER_PLAUSIBILITY_MAX_OFFLINE_SHARE=0.3", "POLLER_PLAUSIBILITY_PATIENCE=1s").start("run")
+	daemon := w.with("POLLER_HOLD_OFFLINE=2s", "POLLER_STALE_AFTER=16s", "POLLER_PLAUSIBILITY_MAX_OFFLINE_SHARE=0.3", "POLLER_PLAUSIBILITY_PATIENCE=1s").start("run")
 	w.until("the crowd is there", func() bool {
 		return w.count(`select count(*) from presence where user_id like 'crowd-%' and status = 'online'`) == len(crowd)
 	})

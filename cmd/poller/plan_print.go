@@ -135,6 +135,7 @@ func (r *planned) notes() (notes []string) {
 		notes = append(notes, fmt.Sprintf("stale_after is %s, less than three times the %s after which each user is asked again: two sweeps that fail make everybody stale.",
 			formatDuration(after), shortly(r.Between.Worst)))
 	}
+	notes = append(notes, r.doubts()...)
 	if r.holding() && !r.changing {
 		notes = append(notes, "Give --changes-per-hour to see what the hold costs.")
 	}

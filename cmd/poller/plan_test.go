@@ -112,6 +112,25 @@ func TestPlanOfAge(t *testing.T) {
 	}
 }
 
+// Where many are doubted at once it says so, and wants stale_after to last for the patience, two periods and a sweep.
+func TestPlanOfPlausibility(t *testing.T) {
+	doubt := []string{"POLLER_PLAUSIBILITY_MAX_OFFLINE_SHARE=0.3", "POLLER_PLAUSIBILITY_PATIENCE=2m"}
+	const on, stale = "Where 30 % of those online or more go offline at once", "less than plausibility.patience, two periods and a sweep (4m1s)"
+	for _, c := range []struct {
+		environ   []string
+		on, stale bool
+	}{
+		{nil, false, false}, {doubt[1:], false, false}, {doubt, true, false},
+		{append(doubt, "POLLER_STALE_AFTER=4m"), true, true}, {append(doubt, "POLLER_STALE_AFTER=241s"), true, false}, {[]string{"POLLER_STALE_AFTER=4m"}, false, false},
+	} {
+		notes := strings.Join(plannedJSON(t, c.environ, "--users", "1000").Notes, "\n")
+		if strings.Contains(notes, on) != c.on || strings.Contains(notes, stale) != c.stale || c.on && !strings.Contains(notes, "after plausibility.patience, 2m,") {
+			t.Errorf("%q: notes %q; want that it is on: %t, that stale_after is short: %t", c.environ, notes, c.on, c.stale)
+		}
+	}
+	planned80(t, append(doubt, "POLLER_STALE_AFTER=4m"), "plan", "--users", "1000")
+}
+
 // Times have one style.
 func TestShortly(t *testing.T) {
 	for want, d := range map[string]time.Duration{
