@@ -104,7 +104,7 @@ func (r *Recorder) concluded(i Incident) {
 	r.Log.Warn().Int("incident", i.Number).Str("outcome", outcome).Int("flips", i.Flips).Float64("share", i.Share).Int("decided", i.Decided).
 		Int("rounds", i.Rounds).Int("sample_asked", i.SampleAsked).Int("sample_answered", i.SampleAnswered).Int("sample_offline", i.SampleOffline).
 		Int("canaries_asked", i.CanariesAsked).Int("canaries_answered", i.CanariesAnswered).Int("canaries_offline", i.CanariesOffline).
-		Dur("elapsed", i.Ended.Sub(i.Began)).Msg("users who had gone at once: " + outcome)
+		Dur("elapsed", i.Ended.Sub(i.Began)).Msg("it is decided about the users who had gone at once")
 	if r.Incident != nil {
 		r.Incident(i)
 	}
