@@ -289,6 +289,27 @@ func TestStaleBehindAnIncident(t *testing.T) {
 	})
 }
 
+// Where everybody who is gated goes stale, there is nothing left to decide, and nobody
+// to wait for.
+func TestAllGatedGoStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newCrowd()
+		d := newDoubter(t, z, 100)
+		d.StaleAfter, d.Patience = 20*time.Second, 5*time.Minute
+		mustSweep(t, d.Recorder, d.book)
+		z.sweeps = most(1 << 31)
+		z.confirm = func(ctx context.Context, _ []presence.User) (presence.Answer, error) {
+			<-ctx.Done()
+			return presence.Answer{}, context.Cause(ctx)
+		}
+		mustSweep(t, d.Recorder, d.book)
+		last := d.book.events[len(d.book.events)-1]
+		if last.Kind != presence.KindStale || len(d.book.events) != 200 || len(d.incidents) != 1 || !d.incidents[0].Ended.Equal(last.ObservedAt) {
+			t.Errorf("%d events, the last %+v, incidents %+v; want 100 stale, and one that ended with it", len(d.book.events), last, d.incidents)
+		}
+	})
+}
+
 // A ZIM that cannot be asked when patience is over has nobody told offline.
 func TestNobodyAnswersTheLastRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
