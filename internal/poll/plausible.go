@@ -231,7 +231,7 @@ func (s *sweep) countBack(a presence.Answer) {
 		return
 	}
 	for _, o := range a.Observations {
-		if _, of := s.gated[o.User.No]; of && o.Status == presence.Online {
+		if _, of := s.gated[o.User.No]; of && o.Status == presence.Online && !s.Memory.IsGated(o.User) {
 			delete(s.gated, o.User.No)
 			s.report.Seen++
 		}

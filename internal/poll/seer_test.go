@@ -190,6 +190,9 @@ func (s *seer) answered(a presence.Answer, again bool) {
 				s.observed(p, o, a, suspicious)
 			}
 		}
+		if again && o.Status == presence.Online && s.reply[o.User.ID] == "gated" && (p.wait == nil || !p.wait.gated) {
+			s.reply[o.User.ID] = "seen"
+		}
 		if !again {
 			s.reply[o.User.ID] = "seen"
 			if doubted {
@@ -372,10 +375,8 @@ func (s *seer) replied(was, is string) {
 // letGo takes what is gated for true.
 func (s *seer) letGo(at time.Time) {
 	s.replied("doubted", "seen")
+	s.replied("gated", "seen")
 	for _, p := range s.gated() {
-		if s.reply[p.id] == "gated" {
-			s.reply[p.id] = "seen"
-		}
 		if hold := s.hold[presence.Offline]; hold > 0 && p.status == presence.Online {
 			p.wait.gated, p.wait.due, p.wait.letGo, p.dirty = false, p.wait.seenAt.Add(hold), at, at
 		} else {
@@ -410,6 +411,7 @@ func (s *seer) decide(at time.Time, released bool) {
 		}
 		s.suppress(p, at, diff.Implausible)
 	}
+	s.replied("gated", "seen") // who was, and went stale
 }
 
 // calls is told that users are about to be asked about again.
@@ -729,9 +731,6 @@ func (s *seer) stale(p *person, now time.Time) {
 	}
 	delete(s.aged, p.id)
 	delete(s.suppressed, p.id)
-	if s.reply[p.id] == "gated" {
-		s.reply[p.id] = "seen"
-	}
 	p.tell(presence.KindStale, presence.Unknown, presence.NoDetail, now, time.Time{})
 	p.staleAt = now
 }
