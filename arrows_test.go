@@ -52,8 +52,10 @@ var house = map[string][]string{
 	"internal/relay":  {"presence"},
 	"internal/replay": {"presence", "internal/past"},
 
-	"internal/status": {"presence"},
-	"internal/audit":  {"presence"},
+	"internal/status":   {"presence"},
+	"internal/page":     {"presence"},
+	"internal/callback": {},
+	"internal/audit":    {"presence"},
 
 	// For the demo and for tests.
 	"internal/zimsim":          {},
