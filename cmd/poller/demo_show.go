@@ -70,9 +70,10 @@ func (s *show) run(ctx context.Context) (err error) {
 		}
 	})
 	return asked(ctx, daemon(ctx, cfg, log, false, func(p *parts) {
-		s.news.opened(st.bill(cfg, p.apps[0].schedule, s.population))
-		p.apps[0].show = s.news.swept
-		beside.Go(func() { s.measure(ctx, st, p.apps[0]) })
+		one := p.apps.all()[0]
+		s.news.opened(st.bill(cfg, one.schedule, s.population))
+		one.show = s.news.swept
+		beside.Go(func() { s.measure(ctx, st, one) })
 	}))
 }
 

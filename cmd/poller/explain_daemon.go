@@ -65,10 +65,8 @@ type daemonIncident struct {
 
 // explain is what this process has in memory of a user.
 func (p *parts) explain(ctx context.Context, app uint32, user string) (any, error) {
-	for _, a := range p.apps {
-		if a.id == app {
-			return a.explain(ctx, p.me, user)
-		}
+	if a := p.apps.find(app); a != nil {
+		return a.explain(ctx, p.me, user)
 	}
 	return nil, fmt.Errorf("app %d is not polled here: %w", app, status.ErrUnknown)
 }

@@ -35,7 +35,7 @@ type parts struct {
 	metrics *status.Metrics
 	checks  *status.Checks
 	log     zerolog.Logger
-	apps    []*app
+	apps    crew
 }
 
 // open opens the database and NATS and wires every app. What is embedded is
@@ -58,15 +58,13 @@ func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err er
 		if err != nil {
 			return nil, err
 		}
-		p.apps = append(p.apps, it)
+		p.apps.add(it)
 	}
 	return p, nil
 }
 
 func (p *parts) close() error {
-	for _, a := range p.apps {
-		a.close()
-	}
+	p.apps.close()
 	var errs []error
 	if p.bus != nil {
 		errs = append(errs, p.bus.Close())
@@ -104,8 +102,9 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 	if started != nil {
 		started(p)
 	}
-	for _, a := range p.apps {
-		running.Go(func() { a.hold(ctx) })
+	defer p.apps.wait()
+	for _, a := range p.apps.all() {
+		p.apps.launch(ctx, a.id)
 	}
 	running.Go(func() { newSharing(p).run(ctx) })
 	running.Go(func() { p.maintain(ctx) })

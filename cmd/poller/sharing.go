@@ -28,7 +28,7 @@ type sharing struct {
 	me       string
 	replicas *ledger.Replicas
 	ttl      time.Duration
-	apps     []*app
+	apps     *crew
 	metrics  *status.Metrics
 	log      zerolog.Logger
 
@@ -37,12 +37,8 @@ type sharing struct {
 }
 
 func newSharing(p *parts) *sharing {
-	s := &sharing{me: p.me, ttl: p.cfg.Lease.TTL, apps: p.apps, metrics: p.metrics, log: p.log, free: map[uint32]time.Time{}}
-	self := ledger.Replica{Owner: p.me}
-	for _, a := range p.apps {
-		self.Apps = append(self.Apps, a.id)
-	}
-	s.replicas = ledger.NewReplicas(p.db.Pool, self, s.ttl)
+	s := &sharing{me: p.me, ttl: p.cfg.Lease.TTL, apps: &p.apps, metrics: p.metrics, log: p.log, free: map[uint32]time.Time{}}
+	s.replicas = ledger.NewReplicas(p.db.Pool, ledger.Replica{Owner: p.me, Apps: p.apps.ids()}, s.ttl)
 	return s
 }
 
@@ -53,6 +49,7 @@ func (s *sharing) run(ctx context.Context) {
 	defer ticker.Stop()
 	defer s.leave(ctx)
 	for {
+		s.replicas.SetApps(s.apps.ids())
 		sight, err := s.replicas.Look(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -78,7 +75,7 @@ func (s *sharing) leave(ctx context.Context) {
 
 // blind takes every wish back.
 func (s *sharing) blind(err error) {
-	for _, a := range s.apps {
+	for _, a := range s.apps.all() {
 		a.take.takeBack()
 		a.leave.takeBack()
 		if !a.held() {
@@ -96,8 +93,8 @@ func (s *sharing) blind(err error) {
 // follow says of each app what is to be done about it.
 func (s *sharing) follow(sight ledger.Sight) {
 	assigned, ours := assign(sight), 0
-	now := time.Now()
-	for _, a := range s.apps {
+	now, apps := time.Now(), s.apps.all()
+	for _, a := range apps {
 		mine := assigned[a.id] == s.me
 		if mine {
 			ours++
@@ -119,8 +116,8 @@ func (s *sharing) follow(sight ledger.Sight) {
 		}
 	}
 	s.metrics.SetReplicas(len(sight.Live), ours)
-	if what := fmt.Sprint(len(sight.Live), ours); what != s.said {
-		s.log.Info().Int("replicas", len(sight.Live)).Int("share", ours).Int("apps", len(s.apps)).Msg("apps shared")
+	if what := fmt.Sprint(len(sight.Live), ours, len(apps)); what != s.said {
+		s.log.Info().Int("replicas", len(sight.Live)).Int("share", ours).Int("apps", len(apps)).Msg("apps shared")
 		s.said = what
 	}
 }

@@ -18,8 +18,10 @@ func sharingOf(held bool) (*sharing, *app) {
 	if held {
 		it.holder.lease.Store(&ledger.Lease{})
 	}
+	apps := &crew{}
+	apps.add(it)
 	return &sharing{
-		me: "a", ttl: 10 * time.Second, apps: []*app{it}, metrics: metrics, log: zerolog.Nop(), free: map[uint32]time.Time{},
+		me: "a", ttl: 10 * time.Second, apps: apps, metrics: metrics, log: zerolog.Nop(), free: map[uint32]time.Time{},
 	}, it
 }
 

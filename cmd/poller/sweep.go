@@ -40,7 +40,7 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 	if err := p.schema(ctx, c.Migrate); err != nil {
 		return err
 	}
-	a := p.apps[0]
+	a := p.apps.all()[0]
 	lease, err := a.ledger.TryAcquire(ctx, a.terms)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,6 +64,14 @@ type LeaseSight struct {
 func (s Sight) Takeable(app uint32) bool {
 	lease, exists := s.Leases[app]
 	return !exists || lease.Takeable
+}
+
+// SetApps says which apps the replica is configured for from now on. The next look
+// has the others see it.
+func (r *Replicas) SetApps(apps []uint32) {
+	if !slices.Equal(apps, r.self.Apps) {
+		r.self.Apps, r.renewed = slices.Clone(apps), time.Time{}
+	}
 }
 
 // Look sees to it that the replica is registered, and returns who lives and who

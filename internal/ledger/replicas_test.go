@@ -54,6 +54,9 @@ func TestReplicasSeeEachOther(t *testing.T) {
 	}
 	wantLive(t, b, "after the first has left", Replica{"b", []uint32{app}})
 	wantLive(t, a, "after it came back", both...)
+	b.SetApps([]uint32{app, 1, 2})
+	wantLive(t, b, "with more apps", Replica{"b", []uint32{app, 1, 2}}, Replica{"a", []uint32{app, 1}})
+	wantLive(t, a, "with more apps", Replica{"b", []uint32{app, 1, 2}}, Replica{"a", []uint32{app, 1}})
 }
 
 // A killed process is seen at once by its session, and a silent one when it has
