@@ -45,6 +45,40 @@ func TestTableInTheDocs(t *testing.T) {
 	}
 }
 
+// Its table of what to set is reckoned as well.
+func TestSettingsInTheDocs(t *testing.T) {
+	const stateBytes, rowBytes, messageBytes, changes, days = 85, 195, 700, 4, 30
+	page := tuningPage(t)
+	for _, c := range []struct {
+		users int
+		every string
+		rate  int
+	}{
+		{1000, "10s", 20}, {10_000, "10s", 20}, {10_000, "1m", 5}, {100_000, "1m", 20}, {1_000_000, "10m", 20},
+		{1_000_000, "2m", 100}, {10_000_000, "90m", 20}, {10_000_000, "10m", 200},
+	} {
+		at := plannedJSON(t, []string{fmt.Sprintf("POLLER_ZIM_RATE=%d", c.rate), "POLLER_SCHEDULE=@every " + c.every}, "--users", fmt.Sprint(c.users))
+		row := fmt.Sprintf("| %s | `@every %s` | %d | %s | %s | %s | %s | %s | %s |", thousands(c.users), c.every, c.rate,
+			inSeconds(at.Seen.Mean), inSeconds(at.Seen.Worst), percent(at.BudgetUsed),
+			inBytes(c.users*stateBytes), inBytes(c.users*changes*rowBytes), inBytes(c.users*changes*days*messageBytes))
+		if !strings.Contains(page, row+"\n") {
+			t.Errorf("docs/tuning.md lacks the row\n%s", row)
+		}
+	}
+}
+
+// inBytes is a number of bytes in two digits, or three.
+func inBytes(n int) string {
+	unit, value := "B", float64(n)
+	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+		if value < 1000 {
+			break
+		}
+		unit, value = next, value/1000
+	}
+	return fmt.Sprintf("%.3g %s", value, unit)
+}
+
 func inSeconds(s float64) string { return shortly(time.Duration(s * float64(time.Second))) }
 
 func tuningPage(t *testing.T) string {
