@@ -1,0 +1,151 @@
+// The page: what is asked for, where somebody is in it, and what is drawn then.
+
+import * as apps from './apps.js';
+import { Asking } from './ask.js';
+import { cards, incidents } from './cards.js';
+import { fill, h } from './dom.js';
+import { Live } from './live.js';
+import { Plots } from './plots.js';
+import { route, userPath } from './route.js';
+import { User } from './user.js';
+import { show as showVerdict, sum } from './verdict.js';
+import { age, clock, duration } from './words.js';
+
+const at = (name) => document.getElementById(name);
+
+let board = null;
+let came = 0; // when the board did, by the browser's own clock that nobody sets
+let lost = null; // since when there is no connection, and why
+let saidLast = '';
+
+const plots = new Plots(at('plot-grid'), at('plot-table'));
+const live = new Live(at('rows'), at('live-state'), say);
+const user = new User(at('user'));
+const boards = new Asking(2000, () => 'api/board', gotBoard, lostBoard);
+const histories = new Asking(15_000, historyPath, (found) => gotHistory(found), () => {});
+
+/** say reads something out; politely, and only what has changed for somebody. */
+function say(text) {
+  at('said').textContent = text;
+}
+
+/** now is the time by the poller's clock: the browser's may be wrong. */
+function now() {
+  return Date.parse(board.at) + (performance.now() - came);
+}
+
+function gotBoard(found) {
+  const first = board === null;
+  board = found;
+  came = performance.now();
+  lost = null;
+  if (first || document.documentElement.dataset.app !== String(chosen()?.app)) appChanged();
+  draw();
+}
+
+function lostBoard(why) {
+  lost = { since: board ? (lost?.since ?? now()) : null, why: why.message };
+  if (board) return draw();
+  at('verdict').className = 'verdict bad';
+  fill(at('verdict'), h('p', { class: 'headline' }, '■ No answer'), h('p', { class: 'summary' }, why.message),
+    h('p', null, h('button', { type: 'button', 'data-do': 'retry' }, 'Ask now')));
+}
+
+/** chosen is the app that is shown. */
+function chosen() {
+  const { app } = route();
+  return board.apps.find((a) => a.app === app) ?? (app === null ? board.apps[0] : undefined);
+}
+
+function historyPath() {
+  const app = board && route().user === null && chosen();
+  return app ? `api/history?app=${app.app}` : null;
+}
+
+function gotHistory(found) {
+  at('plots').hidden = false;
+  plots.show(found);
+}
+
+/** appChanged begins anew with what belongs to one app. */
+function appChanged() {
+  document.documentElement.dataset.app = String(chosen()?.app);
+  plots.clear();
+  at('plots').hidden = true;
+  histories.now();
+}
+
+function draw() {
+  if (!board) return;
+  const place = route();
+  const app = chosen();
+  document.documentElement.classList.toggle('lost', lost !== null);
+  drawProcess();
+  const headline = showVerdict(at('verdict'), board, now(), lost);
+  if (headline.replace(/\d\d:\d\d:\d\d/, '') !== saidLast) say(headline);
+  saidLast = headline.replace(/\d\d:\d\d:\d\d/, '');
+  document.title = `${lost ? '■' : { ok: '●', idle: '○', look: '▲', bad: '■' }[sum(board).level]} ${headline} – poller`;
+  apps.show(at('apps'), board, app?.app, (at('find-app')?.value ?? '').trim());
+  at('app').hidden = place.user !== null || !app;
+  at('user').hidden = place.user === null;
+  if (!at('app').hidden) {
+    fill(at('cards'), cards(board, app, now()));
+    fill(at('incidents'), incidents(app, now()));
+  }
+  live.show(at('app').hidden ? null : { app: app.app, kind: at('kind').value, user: at('who').value.trim(), linked: board.user_ids });
+  if (place.user !== null) user.show(place.app, place.user);
+}
+
+function drawProcess() {
+  const rows = [
+    ['Process', h('span', { class: 'id' }, board.process)],
+    ['Version', board.version],
+    ['Runs for', duration(age(board.started, now()))],
+    board.replicas > 0 && ['Replicas', String(board.replicas)],
+    ['Now', `${clock(now())} UTC`],
+  ];
+  fill(at('process'), rows.filter(Boolean).map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))));
+}
+
+function moved() {
+  if (!board) return;
+  if (document.documentElement.dataset.app !== String(chosen()?.app)) appChanged();
+  draw();
+  histories.now();
+  at('main').focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+const deeds = {
+  retry: () => boards.now(),
+  skip: () => at('main').focus(),
+  again: () => user.again(),
+};
+
+document.addEventListener('click', (event) => {
+  const deed = deeds[event.target.closest('[data-do]')?.dataset.do];
+  if (!deed) return;
+  event.preventDefault();
+  deed();
+});
+
+document.addEventListener('submit', (event) => {
+  event.preventDefault();
+  const name = event.target.elements.user?.value.trim();
+  if (event.target.dataset.form === 'user' && name) location.hash = userPath(chosen().app, name);
+});
+
+document.addEventListener('input', (event) => {
+  if (event.target.id === 'find-app') draw();
+  if (event.target.name === 'span') plots.span(Number(event.target.value));
+});
+
+at('filter').addEventListener('change', draw);
+at('pause').addEventListener('click', () => {
+  const paused = at('pause').getAttribute('aria-pressed') !== 'true';
+  at('pause').setAttribute('aria-pressed', String(paused));
+  live.pause(paused);
+});
+addEventListener('hashchange', moved);
+setInterval(() => !document.hidden && draw(), 1000);
+boards.now();

@@ -1,0 +1,121 @@
+// What the board comes to: one word for each app, and one sentence for all.
+
+import { h, fill } from './dom.js';
+import { age, clock, count, duration, many, share } from './words.js';
+
+/** levels from good to bad, each with a mark of its own shape: colour never says it alone. */
+const marks = { ok: '●', idle: '○', look: '▲', bad: '■' };
+const order = ['ok', 'idle', 'look', 'bad'];
+
+/** mark is the sign of a level, with its word for who does not see it. */
+export function mark(level) {
+  return h('span', { class: `mark ${level}`, 'aria-hidden': 'true' }, marks[level]);
+}
+
+/** judge says what there is to say of an app: its level, a word, and why. */
+export function judge(app, checks) {
+  const red = checks.filter((check) => !check.ok && check.name.endsWith(`/${app.app}`));
+  if (red.length) return { level: 'bad', word: 'red', why: red.map((check) => `${check.name} is red`) };
+  if (app.trouble) return { level: 'bad', word: 'red', why: [app.trouble] };
+  if (!app.lease.held) {
+    return app.lease.holder
+      ? { level: 'idle', word: 'standby', why: [`${app.lease.holder} polls it`] }
+      : { level: 'look', word: 'not polled', why: ['nobody is known to poll it'] };
+  }
+  const why = doubts(app);
+  if (why.length) return { level: 'look', word: 'look', why };
+  if (!app.last) return { level: 'idle', word: 'first sweep', why: ['everybody is asked about for the first time'] };
+  return { level: 'ok', word: 'fresh', why: [] };
+}
+
+function doubts(app) {
+  const why = [];
+  const { users, last, lag, budget } = app;
+  if (budget.breaker) why.push('ZIM does not answer, and requests are held up');
+  if (last && !last.complete) why.push(`sweep ${last.number} ended early${last.failure ? `: ${last.failure}` : ''}`);
+  else if (last && last.missed > 0) why.push(`sweep ${last.number} has no answer about ${count(last.missed)} of ${many(last.watched, 'user')}`);
+  if (lag.seconds > 10) why.push(`${many(lag.events, 'event')} not told yet, the oldest since ${duration(lag.seconds)}`);
+  if (users?.gated > 0 || app.incidents.some((i) => !i.ended)) why.push('so many were said to have gone at once that it is asked again');
+  return why;
+}
+
+/** worst is the worst of levels. */
+export function worst(levels) {
+  return levels.reduce((a, b) => (order.indexOf(b) > order.indexOf(a) ? b : a), 'ok');
+}
+
+/** sum says what the whole board comes to. */
+export function sum(board) {
+  const verdicts = board.apps.map((app) => judge(app, board.checks));
+  const red = board.checks.filter((check) => !check.ok);
+  if (!board.ready || red.length) {
+    const title = red.length ? `Not ready: ${many(red.length, 'check is', 'checks are')} red` : 'Not ready';
+    return { level: 'bad', title, verdicts };
+  }
+  if (!board.apps.length) return { level: 'look', title: 'Ready, and no app is configured', verdicts };
+  const level = worst(verdicts.map((v) => v.level));
+  const off = verdicts.filter((v) => v.level === 'look' || v.level === 'bad').length;
+  if (off) return { level, title: board.apps.length > 1 ? `Ready, and ${many(off, 'app wants', 'apps want')} a look` : 'Ready, and something wants a look', verdicts };
+  if (verdicts.every((v) => v.word === 'standby')) return { level: 'idle', title: 'Healthy, and standing by', verdicts };
+  if (verdicts.some((v) => v.word === 'first sweep')) return { level: 'idle', title: 'Healthy; the first sweep is not over yet', verdicts };
+  return { level: 'ok', title: 'Healthy and fresh', verdicts };
+}
+
+/** show draws the verdict. lost is since when there is no connection, and null while there is one. */
+export function show(element, board, now, lost) {
+  const { level, title, verdicts } = sum(board);
+  const said = lost ? `No connection since ${clock(lost.since)}` : title;
+  element.className = `verdict ${lost ? 'bad' : level}`;
+  fill(
+    element,
+    h('p', { class: 'headline' }, mark(lost ? 'bad' : level), said),
+    h('p', { class: 'summary' }, lost ? lostText(lost, title) : freshText(board, now)),
+    lost && h('p', null, h('button', { type: 'button', 'data-do': 'retry' }, 'Ask now')),
+    board.apps.length === 1 && reasons(verdicts[0]),
+    redChecks(board, now),
+    greenChecks(board, now),
+  );
+  return said;
+}
+
+function lostText(lost, title) {
+  return `${lost.why} What is shown below is as it was then (“${title}”), and may be wrong by now.`;
+}
+
+function freshText(board, now) {
+  const counted = board.apps.filter((app) => app.users);
+  if (!counted.length) return '';
+  const online = counted.reduce((n, app) => n + app.users.online, 0);
+  const watched = counted.reduce((n, app) => n + app.users.watched, 0);
+  const parts = [`${count(online)} of ${many(watched, 'user')} online`];
+  const ages = counted.map((app) => app.ages).filter(Boolean);
+  if (ages.some((a) => a.users.some((n) => n > 0))) {
+    const slowest = Math.max(...ages.map((a) => a.p99));
+    parts.push(`99 % of the answers are younger than ${duration(slowest)}`);
+  }
+  const covered = counted.map((app) => app.users.coverage).filter((c) => c !== null);
+  if (covered.length) parts.push(`${share(Math.min(...covered))} answered by the newest sweep`);
+  return parts.join(' · ') + (board.apps.length > counted.length ? ` · in ${count(counted.length)} of ${many(board.apps.length, 'app')}, those polled here` : '');
+}
+
+function reasons(verdict) {
+  return verdict.why.length > 0 && verdict.level !== 'bad' && h('ul', { class: 'reasons' }, verdict.why.map((why) => h('li', null, why)));
+}
+
+function redChecks(board, now) {
+  const red = board.checks.filter((check) => !check.ok);
+  if (!red.length) return null;
+  return h('ul', { class: 'red', 'aria-label': 'Red checks' }, red.map((check) =>
+    h('li', null,
+      h('p', { class: 'check' }, mark('bad'), h('strong', null, check.name), ' ', h('span', { class: 'quiet' }, `red for ${duration(age(check.since, now))}`)),
+      h('p', { class: 'error' }, check.error || 'it does not say why'),
+      check.mend && h('p', { class: 'mend' }, h('strong', null, 'What to do: '), check.mend))));
+}
+
+function greenChecks(board, now) {
+  const green = board.checks.filter((check) => check.ok);
+  if (!green.length) return null;
+  return h('details', { class: 'green' },
+    h('summary', null, `${many(green.length, 'check is', 'checks are')} green`),
+    h('ul', null, green.map((check) => h('li', null, mark('ok'), check.name, ' ', h('span', { class: 'quiet' }, `for ${duration(age(check.since, now))}`)))));
+}
