@@ -15,7 +15,27 @@ type Board struct {
 	UserIDs  bool      `json:"user_ids"` // false: hidden, as configured
 	Ready    bool      `json:"ready"`
 	Checks   []Check   `json:"checks"`
-	Apps     []App     `json:"apps"` // by id
+	Total    int       `json:"total"` // apps that there are
+	// Apps are by id. Where all are asked for they are [MostApps] at the most, and have
+	// no more than their newest incident each where they are over [FewApps].
+	Apps []App `json:"apps"`
+}
+
+// What bounds a board of all apps.
+const (
+	MostApps = 1000
+	FewApps  = 20
+)
+
+// trim cuts a board to its bounds.
+func (b *Board) trim(app uint32) {
+	b.Apps = b.Apps[:min(len(b.Apps), MostApps)]
+	if app != 0 || len(b.Apps) <= FewApps {
+		return
+	}
+	for i := range b.Apps {
+		b.Apps[i].Incidents = b.Apps[i].Incidents[:min(1, len(b.Apps[i].Incidents))]
+	}
 }
 
 // Check is one check of readiness.
@@ -122,18 +142,19 @@ type Incident struct {
 }
 
 // History is the last hours of one app, the JSON of /api/history: columns of one
-// length, oldest first. What was not known at a time is null.
+// length, oldest first, without a gap between two times. What was not known at a time
+// is null. With ?since=, Unix seconds, only what is later.
 type History struct {
-	Step     float64    `json:"step"`  // seconds between two points
-	Times    []int64    `json:"times"` // Unix seconds
-	Online   []*float64 `json:"online"`
-	Offline  []*float64 `json:"offline"`
-	Unknown  []*float64 `json:"unknown"`
-	PerMin   []*float64 `json:"transitions"` // online and offline events a minute
-	Delay    []*float64 `json:"delay"`       // seconds, the slowest of the step
-	Budget   []*float64 `json:"budget"`      // share of the setting that was used
-	Coverage []*float64 `json:"coverage"`
-	Lag      []*float64 `json:"lag"` // events
+	Step     float64 `json:"step"`  // seconds between two points
+	Times    []int64 `json:"times"` // Unix seconds, multiples of the step; each point is of the step that ends then
+	Online   Column  `json:"online"`
+	Offline  Column  `json:"offline"`
+	Unknown  Column  `json:"unknown"`
+	PerMin   Column  `json:"transitions"` // online and offline events a minute
+	Delay    Column  `json:"delay"`       // seconds, the slowest of the step
+	Budget   Column  `json:"budget"`      // share of the setting that was used
+	Coverage Column  `json:"coverage"`
+	Lag      Column  `json:"lag"` // events
 }
 
 // Told is one event of the live list.
@@ -150,8 +171,14 @@ type Told struct {
 	Delay  float64   `json:"delay"` // seconds from being known to being told
 }
 
-// Batch is the data of one server-sent event named "told".
+// Batch is the data of one server-sent event named "told": what was told since the
+// one before, in order, at most 100 of it, and at most four times a second.
 type Batch struct {
 	Events []Told `json:"events"`
-	Passed int    `json:"passed"` // events that this browser was not shown
+	// Passed is how many more there were that are not shown.
+	Passed int `json:"passed"`
+	// Before is true in the first batch of a connection, which always comes, perhaps
+	// empty: the newest events that were told before, at most 200. They take the place
+	// of whatever was shown.
+	Before bool `json:"before"`
 }
