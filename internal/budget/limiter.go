@@ -13,7 +13,8 @@
 // The guard stands for what the limiter cannot see: that one request may reach
 // the server a little slower than the request that follows it a second later.
 //
-// The limit is what was set, and the most there ever is. When the server says
+// The limit is what was set, and the most there ever is; [Limiter.SetRate] sets
+// another while requests are under way, see rate.go. When the server says
 // that it is too much all the same, perhaps because others spend the same
 // allowance, the working rate goes below it for everybody, and comes back by
 // steps: see working.go.
@@ -21,7 +22,6 @@ package budget
 
 import (
 	"context"
-	"math"
 	"sync"
 	"time"
 )
@@ -41,15 +41,16 @@ const (
 // Limiter hands out the slots of one app. Its methods may be called from any
 // goroutine; waiters are served in the order in which they came.
 type Limiter struct {
-	limit  int           // slots in one span
-	span   time.Duration // a second; longer for rates under 1
-	window time.Duration // the span and the guard
-	allow  func(ctx context.Context) error
+	allow func(ctx context.Context) error
 
 	turn chan struct{} // held by the one waiter whose slot comes next
 
-	mu        sync.Mutex // guards all below
-	ring      []slot     // the last limit slots, slot n at n % limit
+	mu        sync.Mutex    // guards all below
+	limit     int           // slots in one span
+	span      time.Duration // a second; longer for rates under 1
+	window    time.Duration // the span and the guard
+	changed   chan struct{} // closed, and made anew, when these three have changed
+	ring      []slot        // the last slots, slot n at n % len(ring); as many as the highest limit so far
 	spent     uint64
 	pace      time.Time // the even pace's next slot
 	earliest  time.Time // the next slot by the least gap
@@ -70,15 +71,12 @@ type slot struct {
 // nil, is asked right before each slot is handed out; it may wait, and its error
 // refuses the slot.
 func New(rate float64, allow func(ctx context.Context) error) *Limiter {
-	limit, span := max(1, int(rate)), time.Second
-	if rate < 1 {
-		span = time.Duration(math.Ceil(float64(time.Second) / rate))
-	}
 	if allow == nil {
 		allow = func(context.Context) error { return nil }
 	}
+	limit, span := limitOf(rate)
 	return &Limiter{
-		limit: limit, span: span, window: span + Guard, allow: allow,
+		limit: limit, span: span, window: span + Guard, allow: allow, changed: make(chan struct{}),
 		turn: make(chan struct{}, 1), ring: make([]slot, limit), working: newWorking(limit),
 	}
 }
@@ -95,22 +93,33 @@ func (l *Limiter) Take(ctx context.Context) (sent func(), err error) {
 	}
 	defer func() { <-l.turn }()
 	for {
-		wait := l.wait(time.Now())
-		if wait <= 0 {
-			break
-		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := l.await(ctx); err != nil {
 			return nil, err
 		}
+		if err := l.allow(ctx); err != nil {
+			return nil, err
+		}
+		if n, spent := l.spend(time.Now()); spent {
+			return func() { l.markSent(n, time.Now()) }, nil
+		}
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
+}
+
+// await waits until the next slot may go.
+func (l *Limiter) await(ctx context.Context) error {
+	for {
+		wait, changed := l.wait(time.Now())
+		if wait > 0 {
+			if err := sleep(ctx, wait, changed); err != nil {
+				return err
+			}
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return nil
 	}
-	if err := l.allow(ctx); err != nil {
-		return nil, err
-	}
-	n := l.spend(time.Now())
-	return func() { l.markSent(n, time.Now()) }, nil
 }
 
 // Pause lets no slot go before until. A pause that ends earlier than one that
@@ -143,8 +152,8 @@ func (l *Limiter) Accepted(sent time.Time) {
 	l.working.accepted(sent, l.span)
 }
 
-// Rate returns the working rate, in requests a second: that of [New] while
-// nobody complains, and never more.
+// Rate returns the working rate, in requests a second: that of [New], or the last
+// [Limiter.SetRate], while nobody complains, and never more.
 func (l *Limiter) Rate() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,7 +170,7 @@ func (l *Limiter) FreeAt() time.Time {
 		return l.notBefore
 	}
 	var latest time.Time // slots need not be sent in their order
-	for _, s := range l.ring[:min(l.spent, uint64(l.limit))] {
+	for _, s := range l.ring[:min(l.spent, uint64(len(l.ring)))] {
 		latest = later(latest, s.effective(time.Now()))
 	}
 	return later(l.notBefore, latest.Add(l.window))
@@ -169,7 +178,11 @@ func (l *Limiter) FreeAt() time.Time {
 
 // Window returns the time behind one request in which at most limit requests
 // go: a second, or more for rates under 1, plus [Guard].
-func (l *Limiter) Window() time.Duration { return l.window }
+func (l *Limiter) Window() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.window
+}
 
 // Spent returns the number of slots handed out so far.
 func (l *Limiter) Spent() uint64 {
@@ -178,45 +191,59 @@ func (l *Limiter) Spent() uint64 {
 	return l.spent
 }
 
-// wait returns how long the next slot has to wait at now; 0 or less for not.
-func (l *Limiter) wait(now time.Time) time.Duration {
+// wait returns how long the next slot has to wait at now, 0 or less for not, and what
+// tells that it may have to wait for another time.
+func (l *Limiter) wait(now time.Time) (time.Duration, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.due(now).Sub(now), l.changed
+}
+
+// due returns when the next slot may go. It wants the lock.
+func (l *Limiter) due(now time.Time) time.Time {
 	due := later(l.notBefore, l.clearOf(l.limit, l.window, now))
 	if n := l.working.whole(); n < l.limit {
 		due = later(due, l.clearOf(n, time.Duration(n)*l.working.gap(l.span)+Guard, now))
 	}
-	return later(due, later(l.pace, l.earliest)).Sub(now)
+	return later(due, later(l.pace, l.earliest))
 }
 
 // clearOf returns when the slot that lies n slots back is a window ago. It wants
-// the lock, and n at most the limit.
+// the lock, and n at most the length of the ring.
 func (l *Limiter) clearOf(n int, window time.Duration, now time.Time) time.Time {
 	if l.spent < uint64(n) {
 		return time.Time{}
 	}
-	return l.ring[(l.spent-uint64(n))%uint64(l.limit)].effective(now).Add(window)
+	return l.at(l.spent - uint64(n)).effective(now).Add(window)
 }
 
-func (l *Limiter) spend(now time.Time) (n uint64) {
+// spend hands out the next slot, unless it has to wait, as it may when something
+// has changed since it had not.
+func (l *Limiter) spend(now time.Time) (n uint64, spent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.due(now).After(now) {
+		return 0, false
+	}
 	n = l.spent
 	l.spent++
-	l.ring[n%uint64(l.limit)] = slot{at: now}
+	*l.at(n) = slot{at: now}
 	gap := l.working.gap(l.span)
 	l.pace = later(l.pace, now.Add(-mostBehind*gap)).Add(gap)
 	l.earliest = now.Add(time.Duration(leastOfAGap * float64(gap)))
-	return n
+	return n, true
 }
 
 func (l *Limiter) markSent(n uint64, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s := &l.ring[n%uint64(l.limit)]; l.spent-n <= uint64(l.limit) && !s.sent {
+	if s := l.at(n); l.spent-n <= uint64(len(l.ring)) && !s.sent {
 		*s = slot{at: now, sent: true}
 	}
 }
+
+// at is the place of slot n in the ring. It wants the lock.
+func (l *Limiter) at(n uint64) *slot { return &l.ring[n%uint64(len(l.ring))] }
 
 func (s slot) effective(now time.Time) time.Time {
 	if s.sent {
@@ -232,11 +259,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// sleep waits for d, or for less when something has changed.
+func sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-changed:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

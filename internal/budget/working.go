@@ -54,6 +54,17 @@ type working struct {
 
 func newWorking(limit int) working { return working{limit: float64(limit), rate: float64(limit)} }
 
+// setLimit sets another limit at now. The rate goes with it where nobody has
+// complained, and else only where it would be over it.
+func (w *working) setLimit(limit int, now time.Time) {
+	before := w.limit
+	w.limit = float64(limit)
+	if w.rate >= before {
+		w.rate = w.limit
+	}
+	w.rate, w.since = min(w.rate, w.limit), later(w.since, now)
+}
+
 // refused lowers the rate from until on, when the next request may be sent. The
 // refusal of a request that was sent before the end of the last pause says
 // nothing new.
