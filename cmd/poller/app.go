@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -47,6 +48,7 @@ type app struct {
 	metrics  *status.App
 	checks   *status.Checks
 	evidence *evidence.Book
+	census   atomic.Pointer[diff.Census] // the newest of this term; nil between terms
 	log      zerolog.Logger
 
 	// show, when not nil, hears of sweeps as they go, for a terminal.

@@ -44,6 +44,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 		},
 		Incident: func(i poll.Incident) { a.incident(control, i) },
 		Gated:    a.metrics.SetIncidentUsers,
+		Census:   a.counted,
 		Skipped:  a.metrics.SweepsSkipped,
 		Waiting:  a.metrics.SetHeldChanges,
 		Suppressed: func(s diff.Suppressed) {
@@ -99,6 +100,21 @@ func (a *app) behind(events int64, oldest time.Time) {
 		return
 	}
 	a.metrics.SetLag(events, time.Since(oldest))
+}
+
+// counted keeps the newest census for whoever asks.
+func (a *app) counted(c diff.Census) {
+	a.census.Store(&c)
+	a.metrics.SetCensus(status.Census{
+		Online: c.Online, Offline: c.Offline, Unknown: c.Unknown, Ages: c.Ages.Users, Never: c.Ages.Never,
+		Median: c.Ages.Median, P99: c.Ages.P99, Oldest: c.Ages.Oldest,
+	})
+}
+
+// uncounted forgets it: another replica knows better now.
+func (a *app) uncounted() {
+	a.census.Store(nil)
+	a.metrics.SetCensus(status.Census{})
 }
 
 func (a *app) shown(r poll.Report) {

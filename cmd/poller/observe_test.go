@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zim-presence/poller/internal/diff"
 	"github.com/zim-presence/poller/internal/evidence"
 	"github.com/zim-presence/poller/internal/poll"
 	"github.com/zim-presence/poller/internal/relay"
@@ -39,4 +40,39 @@ func TestIncidentIsKnownWhileItLasts(t *testing.T) {
 	if len(kept) != 1 || kept[0].EndedAt == nil || kept[0].Outcome != "discarded" || counted() != 1 || len(h.all) != 1 {
 		t.Errorf("at its end: kept %+v, counted %d, told %v", kept, counted(), h.all)
 	}
+}
+
+// Who counts users and who shows them mean the same ages, and a term that is over leaves nothing that looks current.
+func TestCensusIsShownWhileTheTermLasts(t *testing.T) {
+	t.Parallel()
+	if got, want := status.AgeBounds(), diff.AgeBounds(); got != want {
+		t.Errorf("shown by %v, counted by %v", got, want)
+	}
+	metrics := status.NewMetrics("v1")
+	a := &app{id: 1, metrics: metrics.App(1), checks: status.NewChecks()}
+	a.counted(diff.Census{Online: 7, Ages: diff.Ages{Users: [12]int{3: 7}, Median: 40 * time.Second}})
+	for _, want := range []string{`poller_users{app="1",status="online"} 7`, `poller_answer_age_users{app="1",under="60"} 7`, `poller_answer_age_seconds{app="1",rank="median"} 40`} {
+		if got := exposed(metrics); !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	if c := a.census.Load(); c == nil || c.Online != 7 {
+		t.Errorf("kept %+v", c)
+	}
+	a.dropChecks()
+	for _, want := range []string{`poller_users{app="1",status="online"} 0`, `poller_answer_age_seconds{app="1",rank="median"} NaN`} {
+		if got := exposed(metrics); !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	if c := a.census.Load(); c != nil {
+		t.Errorf("kept %+v", c)
+	}
+}
+
+// exposed is what Prometheus reads.
+func exposed(metrics *status.Metrics) string {
+	w := httptest.NewRecorder()
+	status.Handler(metrics, status.NewChecks(), nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	return w.Body.String()
 }

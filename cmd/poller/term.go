@@ -80,6 +80,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 // dropChecks takes back what only the holder of the lease can judge.
 func (a *app) dropChecks() {
 	a.metrics.SetLag(0, 0)
+	a.uncounted()
 	for _, subject := range []string{"sweep", "stream", "zim", "watchlist"} {
 		a.checks.Remove(a.check(subject))
 	}

@@ -220,6 +220,7 @@ func (w *world) age() {
 		if p.watched && p.told != presence.Unknown && p.newest.Before(w.now.Add(-w.most)) {
 			w.drop(p, w.now, Stale)
 			w.event(p, presence.KindStale, presence.Unknown, presence.NoDetail, p.said, w.now, time.Time{})
+			p.newest = p.said // what said otherwise is dropped
 			n++
 		}
 	}
@@ -330,6 +331,7 @@ func (w *world) compare() {
 		w.Fatalf("suppressed (-want +got):\n%s", diff)
 	}
 	w.wanted, w.sups = nil, nil
+	w.count()
 }
 
 // restart loads another memory from what was written. What was not is lost, and
@@ -352,8 +354,8 @@ func (w *world) restart() {
 		p.floor = p.read
 		if p.told != presence.Unknown && p.wait == nil {
 			p.said = p.said.Add(-w.duration(3, "bound"))
-			p.newest = p.said
 		}
+		p.newest = p.said
 		h, waits := w.held[p.user.No]
 		if waits { // the sweeps since may have seen the user otherwise
 			p.said, p.newest, p.wait.Detail = h.After, h.After.Add(w.duration(3, "seen since")), h.Detail

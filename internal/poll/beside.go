@@ -18,6 +18,7 @@ func (r *Recorder) begin() {
 	r.judgeAt = r.began.Add(r.StaleAfter)
 	r.gate = r.newGate()
 	r.waiting()
+	r.count()
 }
 
 // end ends what goes on beside the sweeps, and waits for it. What is held back stays
@@ -73,6 +74,9 @@ func (r *Recorder) nextTurn() (at time.Time, ok bool) {
 	if r.StaleAfter > 0 && (!ok || r.judgeAt.Before(at)) {
 		at, ok = r.judgeAt, true
 	}
+	if r.Census != nil && (!ok || r.countAt.Before(at)) {
+		at, ok = r.countAt, true
+	}
 	return at, ok
 }
 
@@ -89,7 +93,12 @@ func (r *Recorder) turn(ctx context.Context, w writer) error {
 		r.lane.fly(ctx, r.Zim, r.Memory.Due(now, confirmAtOnce))
 	}
 	if r.StaleAfter > 0 && !r.judgeAt.After(now) {
-		return r.judgeAge(ctx, w)
+		if err := r.judgeAge(ctx, w); err != nil {
+			return err
+		}
+	}
+	if !r.countAt.After(now) {
+		r.count()
 	}
 	return nil
 }

@@ -129,6 +129,10 @@ type Recorder struct {
 	// another number.
 	Incident func(Incident)
 	Gated    func(n int)
+	// Census is called with how everybody stands: when the term begins, at the end of
+	// each sweep, and every ten seconds beside and between; more seldom where counting
+	// would take more than a hundredth of the time.
+	Census func(diff.Census)
 
 	// What goes on beside the sweeps; owned by the goroutine that records.
 	began   time.Time // the term
@@ -137,11 +141,14 @@ type Recorder struct {
 	read    time.Time // the clock, the last time, and when that was
 	readAt  time.Time
 	leapt   time.Time // from when on ages count, once the clock was set forward
-	lane    lane
-	timer   *time.Timer // see wake
-	gate    *gate       // nil where everything is believed
-	dice    *rand.Rand  // of the gate; nil in the beginning
-	gatedBy int         // how many users are, as was reported
+	countAt time.Time // when users are counted next, where nothing else has them counted
+	// countRests is until when they are not, whatever happens.
+	countRests time.Time
+	lane       lane
+	timer      *time.Timer // see wake
+	gate       *gate       // nil where everything is believed
+	dice       *rand.Rand  // of the gate; nil in the beginning
+	gatedBy    int         // how many users are, as was reported
 
 	mu      sync.Mutex // guards all below
 	running bool

@@ -2,6 +2,7 @@ package poll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,6 +44,9 @@ func (r *Recorder) sweep(ctx context.Context) (Report, error) {
 	s.report.missRest()
 	s.report.Finished, s.report.Seq, s.report.Held = r.now(), r.Memory.LastSeq(), r.Memory.Held()
 	s.log(ctx, err)
+	if !errors.Is(err, ErrTermOver) { // the memory fits the ledger
+		r.count()
+	}
 	if r.Ended != nil {
 		r.Ended(s.report, err)
 	}

@@ -21,6 +21,7 @@ type App struct {
 	incidents     counts
 	incidentUsers prometheus.Gauge
 	breaker, skew prometheus.Gauge
+	census        census
 }
 
 func newApp(f families, app string) *App {
@@ -39,7 +40,8 @@ func newApp(f families, app string) *App {
 		delay:     f.delay.WithLabelValues(app),
 		incidents: countsBy(f.incidents, app, outcomes()), incidentUsers: f.incidentUsers.WithLabelValues(app),
 		breaker: f.breaker.WithLabelValues(app), skew: f.skew.WithLabelValues(app),
-		lag: newLag(f.lag.WithLabelValues(app), app),
+		census: newCensus(f.census, app),
+		lag:    newLag(f.lag.WithLabelValues(app), app),
 	}
 }
 

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +16,7 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// series returns the counters and gauges of the poller that are not 0, and of
+// series returns the counters and gauges of the poller that are not 0 or NaN, and of
 // each histogram that is not empty the count and the sum, by the name and the
 // labels other than the app.
 func series(t *testing.T, m *Metrics) map[string]float64 {
@@ -26,7 +27,7 @@ func series(t *testing.T, m *Metrics) map[string]float64 {
 	}
 	found := map[string]float64{}
 	put := func(name string, value float64) {
-		if value != 0 {
+		if value != 0 && !math.IsNaN(value) {
 			found[name] = value
 		}
 	}
@@ -117,6 +118,22 @@ func TestAppCounts(t *testing.T) {
 			"transitions_total online": 2, "transitions_total offline": 1, "transitions_total baseline": 1, "transitions_total removed": 1,
 			"transitions_total other": 2, "commit_duration_seconds count": 1, "commit_duration_seconds sum": 1,
 		}},
+		{"a census", func(a *App) {
+			a.SetCensus(Census{
+				Online: 3, Offline: 4, Unknown: 5, Ages: [12]int{0: 1, 1: 2, 5: 4, 11: 2}, Never: 3,
+				Median: 11 * time.Second, P99: 1500 * time.Millisecond, Oldest: 48 * time.Hour,
+			})
+		}, map[string]float64{
+			"users online": 3, "users offline": 4, "users unknown": 5, "never_answered_users": 3,
+			"answer_age_users 5": 1, "answer_age_users 10": 3, "answer_age_users 30": 3, "answer_age_users 60": 3, "answer_age_users 120": 3,
+			"answer_age_users 300": 7, "answer_age_users 600": 7, "answer_age_users 1800": 7, "answer_age_users 3600": 7,
+			"answer_age_users 21600": 7, "answer_age_users 86400": 7, "answer_age_users +Inf": 9,
+			"answer_age_seconds median": 11, "answer_age_seconds p99": 1.5, "answer_age_seconds oldest": 172800,
+		}},
+		{"a census that is forgotten", func(a *App) {
+			a.SetCensus(Census{Online: 3, Ages: [12]int{2: 3}, Median: 11 * time.Second, P99: 12 * time.Second, Oldest: 12 * time.Second})
+			a.SetCensus(Census{})
+		}, map[string]float64{}},
 		{"incidents", func(a *App) {
 			a.SetIncidentUsers(90)
 			a.Incident("released")

@@ -32,7 +32,7 @@ func TestDocumentIsTheRegistry(t *testing.T) {
 
 func TestDocumentNamesEveryWord(t *testing.T) {
 	page := page(t)
-	for _, word := range slices.Concat(results(), reasons(), kinds(), outcomes(), []string{complete, partial, other}) {
+	for _, word := range slices.Concat(results(), reasons(), kinds(), outcomes(), unders(), []string{complete, partial, other, median, p99, oldest}) {
 		if !strings.Contains(page, "`"+word+"`") {
 			t.Errorf("docs/metrics.md does not name the label %q", word)
 		}

@@ -13,6 +13,7 @@ type families struct {
 	incidents     *prometheus.CounterVec
 	incidentUsers *prometheus.GaugeVec
 	breaker, skew *prometheus.GaugeVec
+	census        censusFamilies
 }
 
 func newFamilies(r prometheus.Registerer) families {
@@ -59,6 +60,8 @@ func newFamilies(r prometheus.Registerer) families {
 			"Times that so many users had gone at once that some were asked about again before it was told, by what came of it.", "outcome"),
 		incidentUsers: gauges(r, "poller_incident_users", "Users who are said to be offline and not believed to be yet, because so many are at once."),
 
+		census: newCensusFamilies(r),
+
 		held:  gauges(r, "poller_lease_held", "1 while this process holds the lease of the app."),
 		epoch: gauges(r, "poller_lease_epoch", "Epoch of the newest lease that this process held or saw."),
 	}
@@ -70,8 +73,8 @@ func counters(r prometheus.Registerer, name, help string, labels ...string) *pro
 	return v
 }
 
-func gauges(r prometheus.Registerer, name, help string) *prometheus.GaugeVec {
-	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"app"})
+func gauges(r prometheus.Registerer, name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"app"}, labels...))
 	r.MustRegister(v)
 	return v
 }
