@@ -42,6 +42,7 @@ type parts struct {
 // running when it returns; what is not need not answer yet.
 func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err error) {
 	p := &parts{cfg: cfg, me: owner(), metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), log: log}
+	p.checks.MendBy(mendOf)
 	defer func() {
 		if err != nil {
 			_ = p.close() // the first error says what is wrong

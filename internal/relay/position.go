@@ -28,9 +28,12 @@ func (e *ContradictionError) Error() string {
 	if e.Bucket {
 		where = "the bucket remembers"
 	}
-	return fmt.Sprintf("%s event %d, %s: was the database, or the stream, restored to another state? mend: poller adopt --app %d",
-		where, e.Seq, e.What, e.App)
+	return fmt.Sprintf("%s event %d, %s: was the database, or the stream, restored to another state? mend: %s",
+		where, e.Seq, e.What, e.Mend())
 }
+
+// Mend is the command that has the ledger adopt what was told.
+func (e *ContradictionError) Mend() string { return fmt.Sprintf("poller adopt --app %d", e.App) }
 
 func (r *Relay) contradiction(seq int64, what string) error {
 	return &ContradictionError{App: r.App, Seq: seq, What: what}
@@ -109,8 +112,13 @@ type CopyError struct {
 }
 
 func (e *CopyError) Error() string {
-	return fmt.Sprintf("message %d of the stream is a copy of event %d, and the stream had come to event %d before: somebody else writes to it; mend: nats stream rmm, with the stream and %d",
-		e.StreamSeq, e.Seq, e.Told, e.StreamSeq)
+	return fmt.Sprintf("message %d of the stream is a copy of event %d, and the stream had come to event %d before: somebody else writes to it; mend: %s",
+		e.StreamSeq, e.Seq, e.Told, e.Mend())
+}
+
+// Mend is the command that removes the copy.
+func (e *CopyError) Mend() string {
+	return fmt.Sprintf("nats stream rmm, with the stream and %d", e.StreamSeq)
 }
 
 // copied refuses an event that stands further on in the stream than one with a
@@ -273,7 +281,12 @@ type HoleError struct {
 }
 
 func (e *HoleError) Error() string {
-	return fmt.Sprintf("%s: rows are missing; mend: restore them, or poller adopt --app %d, which drops what was not told", e.What, e.App)
+	return fmt.Sprintf("%s: rows are missing; mend: %s", e.What, e.Mend())
+}
+
+// Mend is what brings the rows back, or goes on without.
+func (e *HoleError) Mend() string {
+	return fmt.Sprintf("restore them, or poller adopt --app %d, which drops what was not told", e.App)
 }
 
 // follows checks that events continue behind seq without a gap, and that there

@@ -3,6 +3,7 @@ package status
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -14,9 +15,28 @@ type Check struct {
 	Name string
 	// Err is what is wrong, nil when the check is green.
 	Err error
+	// Mend is what to do about Err, and may be empty. The text of Err most often says
+	// it as well; Fault is that text without it.
+	Mend string
+	// Note is what else there is to say; most often empty.
+	Note string
 	// Since is when the check took on its present colour, as far as anybody
 	// looked.
 	Since time.Time
+}
+
+// Fault is the text of Err without the mend at its end, empty when the check is
+// green: for those who show the mend beside it.
+func (k Check) Fault() string {
+	if k.Err == nil {
+		return ""
+	}
+	text := k.Err.Error()
+	if short, ends := strings.CutSuffix(text, k.Mend); ends && k.Mend != "" {
+		short = strings.TrimSuffix(strings.TrimRight(short, " "), "mend:")
+		text = strings.TrimRight(short, " ;:")
+	}
+	return text
 }
 
 // check is one named check. Either watch is set, or the fields below it count.

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -14,14 +15,21 @@ import (
 // checks and all are green. A name stands for one check; Set and Watch of the
 // same name replace each other. All methods may be called from any goroutine.
 type Checks struct {
-	mu     sync.Mutex // guards checks and what they point to
+	mu     sync.Mutex // guards all below, and what checks point to
 	checks map[string]*check
+	notes  map[string]string
+	mend   func(name string, err error) string
 
 	beat atomic.Pointer[time.Time] // the last round of Run, with its monotonic reading
 }
 
 // NewChecks returns no checks, which is not ready.
-func NewChecks() *Checks { return &Checks{checks: map[string]*check{}} }
+func NewChecks() *Checks {
+	return &Checks{
+		checks: map[string]*check{}, notes: map[string]string{},
+		mend: func(_ string, err error) string { return Mend(err) },
+	}
+}
 
 // Expect makes a check that is red until its first Set, and again whenever the
 // last Set is longer ago than fresh; 0 means that a Set holds for ever. A check
@@ -59,6 +67,7 @@ func (c *Checks) Remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.checks, name)
+	delete(c.notes, name)
 }
 
 // Judge returns what all checks say now, sorted by name, and whether they make
@@ -77,20 +86,25 @@ func (c *Checks) Judge() (ready bool, checks []Check) {
 	return ready, checks
 }
 
-// judge calls what is watched without the lock, so that a function that waits
-// holds up nobody who reports.
+// judge calls what is watched, and who knows the mend, without the lock, so that a
+// function that waits holds up nobody who reports.
 func (c *Checks) judge(name string, k *check, now time.Time) Check {
 	var watched error
 	if k.watch != nil {
 		watched = k.watch(now)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	from, err := now, watched
 	if k.watch == nil {
 		from, err = k.own(now)
 	}
-	return Check{Name: name, Err: err, Since: presence.Instant(k.see(from, err))}
+	verdict := Check{Name: name, Err: err, Note: c.notes[name], Since: presence.Instant(k.see(from, err))}
+	mend := c.mend
+	c.mu.Unlock()
+	if err != nil && !errors.Is(err, errSilent) {
+		verdict.Mend = mend(name, err)
+	}
+	return verdict
 }
 
 // reporting returns the check of that name that reports by itself. It wants the

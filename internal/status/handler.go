@@ -63,6 +63,8 @@ type (
 		Name  string    `json:"name"`
 		OK    bool      `json:"ok"`
 		Error string    `json:"error"` // empty when ok
+		Mend  string    `json:"mend"`  // what to do about it; may be empty
+		Note  string    `json:"note"`  // no fault; most often empty
 		Since time.Time `json:"since"`
 	}
 )
@@ -72,7 +74,7 @@ func (c *Checks) readiness(w http.ResponseWriter, _ *http.Request) {
 	ready, checks := c.Judge()
 	body := wireReadiness{Ready: ready, Checks: make([]wireCheck, len(checks))}
 	for i, k := range checks {
-		body.Checks[i] = wireCheck{Name: k.Name, OK: k.Err == nil, Since: k.Since}
+		body.Checks[i] = wireCheck{Name: k.Name, OK: k.Err == nil, Mend: k.Mend, Note: k.Note, Since: k.Since}
 		if k.Err != nil {
 			body.Checks[i].Error = k.Err.Error()
 		}

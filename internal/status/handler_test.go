@@ -3,6 +3,7 @@ package status
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -43,11 +44,11 @@ func TestProbes(t *testing.T) {
 		{"turns with a red check", "GET", "/healthz", func(c *Checks) { c.Set("a", io.EOF); turned(c, 0) }, 200, "ok\n"},
 		{"not started", "GET", "/healthz", func(c *Checks) { c.Set("a", nil) }, 503, "not started yet\n"},
 		{"stalled", "GET", "/healthz", func(c *Checks) { turned(c, time.Hour) }, 503, "stalled: the checks were last judged 1h0m0s ago\n"},
-		{"ready", "GET", "/readyz", green, 200, `{"ready":true,"checks":[{"name":"database","ok":true,"error":"","since":"`},
+		{"ready", "GET", "/readyz", green, 200, `{"ready":true,"checks":[{"name":"database","ok":true,"error":"","mend":"","note":"","since":"`},
 		{"ready, head", "HEAD", "/readyz", green, 200, ""},
 		{"no check", "GET", "/readyz", func(*Checks) {}, 503, `{"ready":false,"checks":[]}` + "\n"},
 		{"red", "GET", "/readyz", func(c *Checks) { c.Set("nats", errors.New(`no "<servers>"`)) }, 503,
-			`{"ready":false,"checks":[{"name":"nats","ok":false,"error":"no \"\u003cservers\u003e\"","since":"`},
+			`{"ready":false,"checks":[{"name":"nats","ok":false,"error":"no \"\u003cservers\u003e\"","mend":"","note":"","since":"`},
 		{"metrics", "GET", "/metrics", green, 200, "# HELP go_gc_duration_seconds"},
 		{"post", "POST", "/readyz", green, 405, "method not allowed\n"},
 		{"delete", "DELETE", "/metrics", green, 405, "method not allowed\n"},
@@ -82,7 +83,8 @@ func TestProbes(t *testing.T) {
 func TestReadinessIsJSON(t *testing.T) {
 	checks := NewChecks()
 	checks.Set("b", nil)
-	checks.Set("a", io.EOF)
+	checks.Note("b", "another does it")
+	checks.Set("a", fmt.Errorf("this app: %w", mendable{"no bread", "bake some"}))
 	r, body := ask(t, Handler(NewMetrics("v1"), checks, nil), "GET", "/readyz")
 	if got := r.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("content type %q", got)
@@ -94,8 +96,8 @@ func TestReadinessIsJSON(t *testing.T) {
 	_, said := checks.Judge()
 	since := func(i int) string { return said[i].Since.Format(time.RFC3339Nano) }
 	want := map[string]any{"ready": false, "checks": []any{
-		map[string]any{"name": "a", "ok": false, "error": "EOF", "since": since(0)},
-		map[string]any{"name": "b", "ok": true, "error": "", "since": since(1)},
+		map[string]any{"name": "a", "ok": false, "error": "this app: no bread", "mend": "bake some", "note": "", "since": since(0)},
+		map[string]any{"name": "b", "ok": true, "error": "", "mend": "", "note": "another does it", "since": since(1)},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("/readyz (-want +got):\n%s", diff)

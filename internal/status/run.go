@@ -49,7 +49,11 @@ func tellChanges(log zerolog.Logger, red map[string]bool, checks []Check) map[st
 		}
 		switch {
 		case now[k.Name] && !red[k.Name]:
-			log.Warn().Str("check", k.Name).Err(k.Err).Msg("check is red")
+			line := log.Warn().Str("check", k.Name).Err(k.Err)
+			if k.Mend != "" {
+				line = line.Str("mend", k.Mend)
+			}
+			line.Msg("check is red")
 		case red[k.Name] && k.Err == nil:
 			log.Info().Str("check", k.Name).Msg("check is green again")
 		}

@@ -45,8 +45,13 @@ type ForeignError struct {
 }
 
 func (e *ForeignError) Error() string {
-	return fmt.Sprintf("message %d of %s on %q is no event of the poller, it has no valid Presence-Seq: somebody else writes to the stream; mend: nats stream rmm %s %d",
-		e.StreamSeq, e.Stream, e.Subject, e.Stream, e.StreamSeq)
+	return fmt.Sprintf("message %d of %s on %q is no event of the poller, it has no valid Presence-Seq: somebody else writes to the stream; mend: %s",
+		e.StreamSeq, e.Stream, e.Subject, e.Mend())
+}
+
+// Mend is the command that removes the message.
+func (e *ForeignError) Mend() string {
+	return fmt.Sprintf("nats stream rmm %s %d", e.Stream, e.StreamSeq)
 }
 
 // surprise marks an error as weather.

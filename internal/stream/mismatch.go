@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -35,4 +36,15 @@ func (e *MismatchError) Error() string {
 		lines[i] = d.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Mend is the commands that put it right, each once.
+func (e *MismatchError) Mend() string {
+	var mends []string
+	for _, d := range e.Differences {
+		if !slices.Contains(mends, d.Mend) {
+			mends = append(mends, d.Mend)
+		}
+	}
+	return strings.Join(mends, "; ")
 }

@@ -128,14 +128,15 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	if m := e.mend(); m != "" {
+	if m := e.Mend(); m != "" {
 		fmt.Fprintf(&b, ": %s", m)
 	}
 	return b.String()
 }
 
-// mend says what somebody has to do, in the light of the clocks.
-func (e *Error) mend() string {
+// Mend says in a few words what somebody has to do, in the light of the clocks; empty
+// where nothing is known of that.
+func (e *Error) Mend() string {
 	switch {
 	case e.Class != Expired || e.Skew == 0:
 		return mend(e.Code)
