@@ -2,8 +2,17 @@
 // signatures and passes on who is said to have come or gone, as a hint whom to ask
 // about next. It imports the standard library alone.
 //
-//	POST ─→ signature ─→ user ids ─→ hint
+//	POST ─→ at most 64 KB ─→ fields ─→ secret of the app ─→ signature ─→ time ─→ hint
 //
-// The invariant that it keeps: a callback decides nothing. Lost, late, doubled and
-// forged ones change only when somebody is asked about.
+// ZIM signs its secret, a time and a nonce, and not the user: whoever has seen one
+// callback can name others for as long as its time is good. So a signature is a
+// fence against strangers, and no proof of anything.
+//
+// The invariants that it keeps:
+//
+//   - A callback decides nothing. Lost, late, doubled and forged ones change only when
+//     somebody is asked about.
+//   - An answer does not say whether a user is watched, or exists.
+//   - Memory is bounded, whoever sends: by the connections, and what one may send.
+//   - Nothing of a body is in an error or a log.
 package callback

@@ -18,6 +18,7 @@ func (r *Recorder) begin() {
 	r.judgeAt = r.began.Add(r.StaleAfter)
 	r.gate = r.newGate()
 	r.waiting()
+	r.beginHints()
 	r.count()
 }
 
@@ -25,6 +26,7 @@ func (r *Recorder) begin() {
 // so in the ledger.
 func (r *Recorder) end() {
 	r.lane.stop()
+	r.endHints()
 	r.giveUp()
 	if r.timer != nil {
 		r.timer.Stop()
@@ -67,6 +69,9 @@ func (r *Recorder) nextTurn() (at time.Time, ok bool) {
 		if at, ok = r.Memory.NextDue(); ok {
 			at = at.Add(gatherFor)
 		}
+		if hint, due := r.nextHint(); due && (!ok || hint.Before(at)) {
+			at, ok = hint, true
+		}
 	}
 	if decide := r.decideAt(); !decide.IsZero() && (!ok || decide.Before(at)) {
 		at, ok = decide, true
@@ -88,10 +93,9 @@ func (r *Recorder) turn(ctx context.Context, w writer) error {
 	if err := r.askAboutIncident(ctx, w); err != nil {
 		return err
 	}
+	r.takeHints()
 	now := r.now()
-	if due, ok := r.Memory.NextDue(); r.lane.flight == nil && ok && !due.Add(gatherFor).After(now) {
-		r.lane.fly(ctx, r.Zim, r.Memory.Due(now, confirmAtOnce))
-	}
+	r.askAgain(ctx, now)
 	if r.StaleAfter > 0 && !r.judgeAt.After(now) {
 		if err := r.judgeAge(ctx, w); err != nil {
 			return err
@@ -107,6 +111,7 @@ func (r *Recorder) turn(ctx context.Context, w writer) error {
 // ends the call.
 func (r *Recorder) hear(ctx context.Context, w writer, answer presence.Answer, open bool) error {
 	if open {
+		r.hearHints(w, answer)
 		if err := r.believe(ctx, w, answer, true); err != nil {
 			return err
 		}
@@ -122,6 +127,7 @@ func (r *Recorder) hear(ctx context.Context, w writer, answer presence.Answer, o
 		r.Log.Debug().Err(f.err).Int("users", len(f.users)).Msg("asked again in vain; once more later")
 	}
 	r.Memory.AskedAgain(f.users, r.now())
+	r.landed(f)
 	return r.askedAboutIncident(ctx, w)
 }
 

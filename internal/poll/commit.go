@@ -15,6 +15,9 @@ type writer interface {
 	// count is called with each answer, once it is observed; again says that it came
 	// by asking again.
 	count(a presence.Answer, again bool)
+	// ahead returns in how long a user would be asked about by itself whose newest answer
+	// was asked for then; an estimate.
+	ahead(asked time.Time) time.Duration
 	// spent is called with the requests of each call that asked again.
 	spent(requests int)
 	// doubt is called with the numbers of users of whom an answer of the sweep said

@@ -31,6 +31,8 @@ type flight struct {
 	cancel  context.CancelFunc
 	sent    int // requests; it and err are set before that
 	err     error
+	hinted  []presence.User // of users, whom hints are about
+	began   time.Time
 }
 
 // answers brings what was answered, and is closed when the call is over. It is nil

@@ -37,10 +37,12 @@ func (r *Recorder) believe(ctx context.Context, w writer, answer presence.Answer
 	if err := r.decide(ctx, w); err != nil {
 		return err
 	}
+	judged := answer
 	if again {
 		r.gate.hear(answer)
+		judged = r.fair(answer)
 	}
-	if r.gate.suspects(answer, r.now()) {
+	if r.gate.suspects(judged, r.now()) {
 		doubted := r.Memory.ObserveGated(answer, w.number())
 		if !again {
 			w.doubt(doubted)

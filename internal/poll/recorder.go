@@ -106,6 +106,15 @@ type Recorder struct {
 	// never during one, and not before the first.
 	Leave <-chan struct{}
 
+	// Hints are whom to ask about soon; nil for none. With them Rate is how many requests a
+	// second the budget has at the moment, of which hints take a quarter at the most;
+	// Hinted is called with what becomes of each, and Sooner with how much sooner a change
+	// was seen than without: an estimate. All are required then.
+	Hints  *Hints
+	Rate   func() float64
+	Hinted func(Hinting)
+	Sooner func(time.Duration)
+
 	// Again returns whom to tell of once more, as far as the next answer brings no
 	// change and there was no event of theirs behind asOf. It is asked at the
 	// beginning of each sweep. Nil: nobody.
@@ -149,6 +158,8 @@ type Recorder struct {
 	gate       *gate       // nil where everything is believed
 	dice       *rand.Rand  // of the gate; nil in the beginning
 	gatedBy    int         // how many users are, as was reported
+	hinted     *hinted     // nil without hints
+	hintsFrom  time.Time   // from when on may be asked for them again
 
 	mu      sync.Mutex // guards all below
 	running bool
@@ -255,6 +266,8 @@ func (r *Recorder) sleepUntil(ctx context.Context, t time.Time) error {
 			err = context.Cause(ctx)
 		case answer, open := <-r.lane.answers():
 			err = r.hear(ctx, w, answer, open)
+		case <-r.hints():
+			err = r.turn(ctx, w)
 		case <-r.wake():
 			err = r.turn(ctx, w)
 		}

@@ -189,6 +189,8 @@ func (s *sweep) record(ctx context.Context, answers <-chan presence.Answer) (err
 			return nil
 		case again, more := <-s.lane.answers():
 			err = s.hear(ctx, s, again, more)
+		case <-s.hints():
+			err = s.turn(ctx, s)
 		case <-s.wake():
 			err = s.turn(ctx, s)
 		}
