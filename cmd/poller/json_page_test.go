@@ -32,6 +32,7 @@ func TestJSONPage(t *testing.T) {
 		"poller prune":                 {pruneReport{}, pruneDay{}, pruneSnapshots{}},
 		"poller plan":                  {planReport{}, planHold{}, planMeasured{}, planPoint{}},
 		"poller forget":                {forgetReport{}, forgetPlace{}},
+		"poller version":               {built{}},
 		"poller explain": {explainReport{}, explainHeld{}, explainEvent{}, explainSweep{}, explainHolder{}, explainDaemon{}, daemonStory{},
 			daemonAnswer{}, daemonSuppressed{}, daemonIncident{}, explainStream{}, explainEntry{}},
 	}

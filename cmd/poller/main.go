@@ -38,6 +38,7 @@ type cli struct {
 	Check        checkCmd        `cmd:"" help:"Check the configuration."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the database up to the schema of this program."`
 	ZimSimulator zimSimulatorCmd `cmd:"" name:"zim-simulator" help:"A simulated ZIM on a port, for tests."`
+	Completion   completionCmd   `cmd:"" help:"Print a script by which a shell completes commands and flags."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 
