@@ -200,6 +200,9 @@ func (s *sweep) decided(discarded []presence.Held, believed bool) {
 }
 
 func (s *sweep) disbelieve(users ...uint32) {
+	if len(users) == 0 {
+		return // a reason of which there is nobody is none
+	}
 	s.report.Missed[presence.MissImplausible] += len(users)
 	s.missed = append(s.missed, users...)
 }
