@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test chaos past scenarios fuzz vet lint vuln bench test-root verify-image
+.PHONY: demo build test chaos past scenarios fuzz vet lint vuln bench release release-check test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -79,6 +79,19 @@ vuln:
 bench:
 	@scripts/need-postgres
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+# Where make release leaves what it makes.
+DIST ?= dist
+
+## release: of the commit that is checked out, for each platform an archive, its SBOM and checksums; the same bytes each time
+release:
+	scripts/release '$(DIST)'
+
+## release-check: that a second release, in another place and with an empty build cache, has the same bytes; takes minutes
+release-check: release
+	@again=$$(mktemp -d) && trap 'rm -rf "$$again"' EXIT && \
+	GOCACHE="$$again/cache" scripts/release "$$again/dist" && cmp '$(DIST)/SHA256SUMS' "$$again/dist/SHA256SUMS" && \
+	echo "release-check: two releases have the same bytes"
 
 ## test-root: the tests that mount a disk of their own (as root, on Linux)
 test-root:
