@@ -38,8 +38,7 @@ func (c Config) controlStream() jetstream.StreamConfig {
 // stands with what is needed, as [Stream.Ensure] does with the others.
 func (s *Stream) EnsureControl(ctx context.Context) (warnings []string, err error) {
 	want := s.cfg.controlStream()
-	broken, warnings, err := s.ensure(ctx, &want, true, controlAspects(&want),
-		fmt.Sprintf("nats stream rm %s, and let the poller make it anew", want.Name))
+	broken, warnings, err := s.ensure(ctx, &want, true, controlAspects(&want), remakeStream(want.Name))
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
 	}

@@ -16,14 +16,12 @@ import (
 // [ErrSurprise] means that NATS could not be asked.
 func (s *Stream) Ensure(ctx context.Context) (warnings []string, err error) {
 	events, bucket := s.cfg.eventStream(), s.cfg.bucketStream()
-	broken, warnings, err := s.ensure(ctx, &events, true, eventAspects(&events),
-		fmt.Sprintf("nats stream rm %s, and let the poller make it anew", events.Name))
+	broken, warnings, err := s.ensure(ctx, &events, true, eventAspects(&events), remakeStream(events.Name))
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", events.Name, err)
 	}
 	// A bucket is not made beside a broken event stream: it would copy what is wrong.
-	brokenToo, more, err := s.ensure(ctx, &bucket, len(broken) == 0, bucketAspects(),
-		fmt.Sprintf("nats kv del %s, and let the poller make it anew", BucketName(s.cfg.AppID)))
+	brokenToo, more, err := s.ensure(ctx, &bucket, len(broken) == 0, bucketAspects(), s.remakeBucket())
 	if err != nil {
 		return warnings, fmt.Errorf("stream %s: %w", bucket.Name, err)
 	}
@@ -32,6 +30,15 @@ func (s *Stream) Ensure(ctx context.Context) (warnings []string, err error) {
 		return warnings, &MismatchError{Differences: broken}
 	}
 	return warnings, nil
+}
+
+// remakeStream and remakeBucket are the commands after which the poller makes what stands anew.
+func remakeStream(name string) string {
+	return fmt.Sprintf("nats stream rm %s, and let the poller make it anew", name)
+}
+
+func (s *Stream) remakeBucket() string {
+	return fmt.Sprintf("nats kv del %s, and let the poller make it anew", BucketName(s.cfg.AppID))
 }
 
 // ensure judges one stream, and makes it first if it is missing and may be made.
