@@ -25,8 +25,9 @@ func (a *asking) attempt(ctx context.Context, batch []presence.User) (reply, pre
 		defer c.breaker.leave()
 	}
 	a.n.requests.Add(1)
+	defer c.reach.begin()()
 	stamp, asked := c.cfg.Now(), time.Now()
-	r, err := c.exchange(ctx, g.conn, g.sent, batch)
+	r, err := c.exchange(ctx, g.way, g.sent, batch)
 	at := time.Now()
 	g.sent() // however it ended, the slot is spent
 	a.judge(ctx, asked, g.probe, err)
@@ -58,9 +59,15 @@ func (c *Client) tellBudget(asked time.Time, r reply, err error) {
 
 // gone is a request that may leave at once.
 type gone struct {
-	conn  *conn
+	way   way
 	sent  func() // that of the slot
 	probe bool   // has to leave the breaker
+}
+
+// way is a connection that stands, and the course by which a request goes over it.
+type way struct {
+	*conn
+	*course
 }
 
 // clearance returns when a request may leave: ZIM answers, or may be tried again; a
@@ -71,9 +78,9 @@ func (a *asking) clearance(ctx context.Context) (gone, error) {
 		if err != nil {
 			return gone{}, err
 		}
-		conn, sent, err := a.slot(ctx, probe)
+		way, sent, err := a.slot(ctx, probe)
 		if err == nil {
-			return gone{conn, sent, probe}, nil
+			return gone{way, sent, probe}, nil
 		}
 		if probe {
 			a.client.breaker.leave()
@@ -88,45 +95,49 @@ func (a *asking) clearance(ctx context.Context) (gone, error) {
 // of a lane at a time wait for their slot with a connection in hand; the others
 // wait for one of them. When ZIM has ceased to answer meanwhile they wait for that
 // instead, or each in turn would try to connect.
-func (a *asking) slot(ctx context.Context, probe bool) (*conn, func(), error) {
+func (a *asking) slot(ctx context.Context, probe bool) (way, func(), error) {
 	select {
 	case a.lane.seats <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil, context.Cause(ctx)
+		return way{}, nil, context.Cause(ctx)
 	}
 	defer func() { <-a.lane.seats }()
 	if !probe && a.client.breaker.down() != nil {
-		return nil, nil, errReopened
+		return way{}, nil, errReopened
 	}
-	conn, err := a.connect(ctx, probe)
+	w, err := a.connect(ctx, probe)
 	if err != nil {
-		return nil, nil, err
+		return way{}, nil, err
 	}
 	if !probe && a.client.breaker.down() != nil {
-		conn.Release()
-		return nil, nil, errReopened
+		w.Release()
+		return way{}, nil, errReopened
 	}
 	sent, err := a.take(ctx)
 	if err != nil {
-		conn.Release()
-		return nil, nil, err
+		w.Release()
+		return way{}, nil, err
 	}
-	if conn.Err() != nil { // it has died while it waited, and the slot would be spent on nothing
-		conn.Release()
-		if conn, err = a.connect(ctx, probe); err != nil {
-			sent()
-			return nil, nil, err
-		}
+	now := a.client.course()
+	if w.Err() == nil && w.conns == now.conns {
+		return way{w.conn, now}, sent, nil
 	}
-	return conn, sent, nil
+	// It has died while it waited, or leads elsewhere by now, and the slot would be
+	// spent on nothing.
+	w.Release()
+	if w, err = a.connect(ctx, probe); err != nil {
+		sent()
+		return way{}, nil, err
+	}
+	return w, sent, nil
 }
 
 // take waits for a slot of the budget, for as long as the lane has patience.
 func (a *asking) take(ctx context.Context) (sent func(), err error) {
-	if a.lane.patience == 0 {
+	if a.patience == 0 {
 		return a.client.cfg.Budget.Take(ctx)
 	}
-	short, cancel := context.WithTimeoutCause(ctx, a.lane.patience, errNoSlot)
+	short, cancel := context.WithTimeoutCause(ctx, a.patience, errNoSlot)
 	defer cancel()
 	sent, err = a.client.cfg.Budget.Take(short)
 	if err != nil && ctx.Err() == nil && short.Err() != nil {
@@ -139,35 +150,37 @@ func (a *asking) take(ctx context.Context) (sent func(), err error) {
 var errNoSlot = errors.New("the budget has no slot in time")
 
 // connect returns a connection that stands.
-func (a *asking) connect(ctx context.Context, probe bool) (*conn, error) {
-	began := time.Now()
-	dial, cancel := context.WithTimeout(ctx, a.client.cfg.Timeout)
+func (a *asking) connect(ctx context.Context, probe bool) (way, error) {
+	began, course := time.Now(), a.client.course()
+	a.client.weedRetired()
+	dial, cancel := context.WithTimeout(ctx, course.Timeout)
 	defer cancel()
-	conn, err := a.client.conns.reserve(dial)
+	defer a.client.reach.begin()()
+	conn, err := course.conns.reserve(dial)
 	if ctx.Err() != nil {
 		if err == nil {
 			conn.Release()
 		}
-		return nil, context.Cause(ctx)
+		return way{}, context.Cause(ctx)
 	}
 	if err != nil {
-		failure := a.client.fromTransport(fmt.Errorf("connect: %w", err))
+		failure := fromTransport(fmt.Errorf("connect: %w", err), course.Secret)
 		a.client.breaker.bad(began, time.Now(), probe, failure.result == "timeout", failure)
-		return nil, failure
+		return way{}, failure
 	}
-	return conn, nil
+	return way{conn, course}, nil
 }
 
-// exchange sends the request over conn, which has been reserved for it.
-func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []presence.User) (reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+// exchange sends the request on its way, which has been reserved for it.
+func (c *Client) exchange(ctx context.Context, way way, sent func(), batch []presence.User) (reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, way.Timeout)
 	defer cancel()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(httptrace.WroteRequestInfo) {
-			if conn.http2 {
+			if way.http2 {
 				sent()
 			} else {
-				conn.wire.afterWrite(sent)
+				way.wire.afterWrite(sent)
 			}
 		},
 	})
@@ -175,21 +188,21 @@ func (c *Client) exchange(ctx context.Context, conn *conn, sent func(), batch []
 	// ahead of it for hours once the machine's was set back: when somebody mends the
 	// clock, ZIM has to take the next signature.
 	signed := time.Now()
-	resp, err := conn.RoundTrip(c.request(batch, signed).WithContext(ctx))
+	resp, err := way.RoundTrip(way.request(c.cfg.AppID, batch, signed).WithContext(ctx))
 	if err != nil {
-		return reply{}, c.fromTransport(err)
+		return reply{}, fromTransport(err, way.Secret)
 	}
 	defer resp.Body.Close()
 	c.skew.hear(resp.Header, signed, time.Now())
 	var body bytes.Buffer
 	body.Grow(max(512, 64*len(batch)))
 	if _, err := body.ReadFrom(io.LimitReader(resp.Body, maxBody+1)); err != nil {
-		return reply{}, c.fromTransport(fmt.Errorf("read the reply: %w", err))
+		return reply{}, fromTransport(fmt.Errorf("read the reply: %w", err), way.Secret)
 	}
 	if body.Len() > maxBody {
 		return reply{}, &Error{Class: Weather, Status: resp.StatusCode, Err: errTooLong, result: "unreadable"}
 	}
-	r, failure := readReply(batch, resp.StatusCode, resp.Header, body.Bytes(), time.Now(), c.cfg.Secret)
+	r, failure := readReply(batch, resp.StatusCode, resp.Header, body.Bytes(), time.Now(), way.Secret)
 	if failure == nil {
 		return r, nil
 	}
@@ -203,11 +216,11 @@ var errTooLong = errors.New("the reply is longer than 1 MiB")
 
 // fromTransport is the error of a request that got no reply. Of err the text
 // alone is kept, cleaned: net/http quotes what the server sent.
-func (c *Client) fromTransport(err error) *Error {
+func fromTransport(err error, secret string) *Error {
 	result := "cut"
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		result = "timeout"
 	}
-	return &Error{Class: Weather, Err: errors.New(clean(err.Error(), c.cfg.Secret)), result: result}
+	return &Error{Class: Weather, Err: errors.New(clean(err.Error(), secret)), result: result}
 }

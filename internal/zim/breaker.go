@@ -36,6 +36,7 @@ type breaker struct {
 	outage  *OutageError // nil while closed
 	row     int          // failures since the last reply
 	first   time.Time    // when the first of them left
+	why     error        // what became of the newest of them
 	replied time.Time    // when the newest request left that got a reply
 	pause   time.Duration
 	next    time.Time // when a probe may go
@@ -118,6 +119,7 @@ func (b *breaker) bad(sent, now time.Time, probe, sure bool, why error) {
 		if b.row++; b.row == 1 {
 			b.first = sent
 		}
+		b.why = why
 		if b.row < opensAfter && !sure {
 			return
 		}
@@ -133,6 +135,17 @@ func (b *breaker) doubtful() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.outage != nil || b.row >= nearlyOpen
+}
+
+// silent returns an [*UnreachedError] when the first of the failures in a row left
+// that long ago that somebody should know, though there may be few of them.
+func (b *breaker) silent(now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.outage != nil || b.row == 0 || now.Sub(b.first) < silentAfter {
+		return nil
+	}
+	return &UnreachedError{Since: b.first, Err: b.why, asked: true}
 }
 
 // isProbing tells whether a probe is under way.

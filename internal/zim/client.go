@@ -21,13 +21,10 @@ package zim
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
-	"math"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -53,7 +50,7 @@ type Budget interface {
 }
 
 // Config says whom to ask, and how. What is not said to be nil for something is
-// required.
+// required. What is in [Settings] too is how it begins.
 type Config struct {
 	// BaseURL is absolute, http or https; its path is kept.
 	BaseURL string
@@ -80,6 +77,8 @@ type Config struct {
 	// Attempted, when not nil, is told of each request after it. It is called
 	// from many goroutines.
 	Attempted func(Attempt)
+	// Retried, when not nil, is told each time that a batch is to be asked once more.
+	Retried func()
 	// Outage, when not nil, is told that ZIM does not answer any more, with an
 	// [*OutageError], and nil when it does again. It must not wait, nor call the client.
 	Outage func(error)
@@ -89,14 +88,13 @@ type Config struct {
 // Client asks about the users of one app. Ask is for one goroutine at a time, and
 // so is Confirm; the two may run beside each other.
 type Client struct {
-	cfg      Config
-	target   *url.URL
-	conns    *conns
-	sweep    lane
-	confirm  lane
-	breaker  *breaker
-	skew     skew
-	inFlight int
+	cfg     Config // but for what is in the course
+	now     atomic.Pointer[course]
+	sweep   lane
+	confirm lane
+	breaker *breaker
+	skew    skew
+	reach   reach
 	// These two are those of the package; tests are less patient.
 	probeEvery, outlast time.Duration
 
@@ -104,57 +102,59 @@ type Client struct {
 	stopped  *Error     // what stopped the app; nil while it goes
 	probed   time.Time  // when that was last tried
 	suspects map[string]*suspect
+	retired  []*conns // of earlier courses, until nothing is in flight on them
 }
 
 // New returns a client. It connects when it has something to ask.
 func New(cfg Config) (*Client, error) {
-	target, err := url.Parse(cfg.BaseURL)
+	first, err := newCourse(Settings{cfg.BaseURL, cfg.Secret, cfg.Rate, cfg.BatchSize, cfg.Timeout})
 	if err != nil {
-		return nil, errors.New("base url of ZIM cannot be parsed")
+		return nil, err
 	}
-	if target.Scheme != "http" && target.Scheme != "https" || target.Host == "" || target.RawQuery != "" {
-		return nil, fmt.Errorf("base url of ZIM: want http(s)://host[:port][/path], have scheme %q and host %q", target.Scheme, target.Host)
-	}
-	if target.Path == "" {
-		target.Path = "/"
-	}
-	if cfg.BatchSize < 1 || cfg.BatchSize > 100 {
-		return nil, fmt.Errorf("batch size %d is not 1 to 100", cfg.BatchSize)
-	}
+	cfg.BaseURL, cfg.Secret, cfg.Rate, cfg.BatchSize, cfg.Timeout = "", "", 0, 0, 0 // what counts is the course
 	if cfg.Attempted == nil {
 		cfg.Attempted = func(Attempt) {}
+	}
+	if cfg.Retried == nil {
+		cfg.Retried = func() {}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	cfg.Log = cfg.Log.With().Uint32("app", cfg.AppID).Logger()
 	c := &Client{
-		cfg: cfg, target: target,
-		conns:    newConns(target, transport(cfg), cfg.Allowed),
-		sweep:    sweepLane(),
-		confirm:  confirmLane(cfg.Rate),
-		inFlight: int(min(maxInFlight, max(lead, math.Ceil(cfg.Rate*cfg.Timeout.Seconds())))),
+		cfg: cfg, sweep: sweepLane(), confirm: confirmLane(),
 		suspects: map[string]*suspect{}, probeEvery: probeEvery, outlast: outlast,
 	}
+	first.conns = c.dialling(first)
+	c.now.Store(first)
 	c.skew.warn = c.warnOfSkew
 	c.breaker = newBreaker(c.tellOutage)
 	return c, nil
 }
 
 // Close closes the connections. Nothing may be in flight.
-func (c *Client) Close() { c.conns.close() }
+func (c *Client) Close() {
+	c.course().conns.close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.retired {
+		p.close()
+	}
+	c.retired = nil
+}
 
-func transport(cfg Config) *http.Transport {
+func transport(timeout time.Duration, tls *tls.Config) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialWire(&net.Dialer{Timeout: cfg.Timeout, KeepAlive: 15 * time.Second}),
-		TLSClientConfig:       cfg.TLS,
-		TLSHandshakeTimeout:   cfg.Timeout,
-		ResponseHeaderTimeout: cfg.Timeout,
+		DialContext:           dialWire(&net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}),
+		TLSClientConfig:       tls,
+		TLSHandshakeTimeout:   timeout,
+		ResponseHeaderTimeout: timeout,
 		Protocols:             protocols,
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: cfg.Timeout},
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: timeout},
 	}
 }
