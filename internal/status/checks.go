@@ -18,15 +18,16 @@ type Checks struct {
 	mu     sync.Mutex // guards all below, and what checks point to
 	checks map[string]*check
 	notes  map[string]string
+	pulses map[string]func(now time.Time) error
 	mend   func(name string, err error) string
 
-	beat atomic.Pointer[time.Time] // the last round of Run, with its monotonic reading
+	beat atomic.Pointer[beat] // the last round of Run
 }
 
 // NewChecks returns no checks, which is not ready.
 func NewChecks() *Checks {
 	return &Checks{
-		checks: map[string]*check{}, notes: map[string]string{},
+		checks: map[string]*check{}, notes: map[string]string{}, pulses: map[string]func(now time.Time) error{},
 		mend: func(_ string, err error) string { return Mend(err) },
 	}
 }
@@ -62,12 +63,13 @@ func (c *Checks) Watch(name string, f func(now time.Time) error) {
 	c.checks[name] = &check{watch: f}
 }
 
-// Remove forgets a check. It need not exist.
+// Remove forgets a check, its note, and the pulse of that name. None need exist.
 func (c *Checks) Remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.checks, name)
 	delete(c.notes, name)
+	delete(c.pulses, name)
 }
 
 // Judge returns what all checks say now, sorted by name, and whether they make

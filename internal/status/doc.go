@@ -16,7 +16,8 @@
 //   - Nothing is ready by default: a process without a check is not, and neither
 //     is an expected check that has not reported.
 //   - /healthz depends on the checks being judged, not on the web server: a lock
-//     that is never released turns it red.
+//     that is never released turns it red. It depends on no check: what is wrong
+//     outside no new start mends.
 //   - No client, however slow, holds up the end of the process.
 //   - Nothing can be changed over HTTP, and no answer holds a secret. So any Host
 //     is answered: in a cluster the server has many names, and a web page that

@@ -16,8 +16,7 @@ import (
 
 // turned makes it look as if Run had gone a round so long ago.
 func turned(c *Checks, ago time.Duration) {
-	at := time.Now().Add(-ago)
-	c.beat.Store(&at)
+	c.beat.Store(&beat{at: time.Now().Add(-ago)})
 }
 
 func ask(t *testing.T, h http.Handler, method, path string) (*http.Response, string) {

@@ -13,8 +13,9 @@ type lag struct {
 	events  prometheus.Gauge
 	seconds prometheus.GaugeFunc
 
-	mu     sync.Mutex // guards oldest
-	oldest time.Time  // when the oldest untold event was observed; zero for none
+	mu     sync.Mutex // guards both below
+	n      int64
+	oldest time.Time // when the oldest untold event was observed; zero for none
 }
 
 func newLag(events prometheus.Gauge, app string) *lag {
@@ -50,15 +51,24 @@ func (l *lag) put(events int64, oldest time.Time) {
 	if events <= 0 {
 		events, oldest = 0, time.Time{}
 	}
-	l.oldest = oldest
+	l.n, l.oldest = events, oldest
 	l.events.Set(float64(events))
 }
 
 func (l *lag) age() float64 {
+	_, age := l.read()
+	return age.Seconds()
+}
+
+func (l *lag) read() (events int64, age time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.oldest.IsZero() {
-		return 0
+		return l.n, 0
 	}
-	return max(0, time.Since(l.oldest)).Seconds()
+	return l.n, max(0, time.Since(l.oldest))
 }
+
+// Lag returns what SetLag and Told have said: how many events the stream lacks, and
+// how long ago the oldest of them was observed.
+func (a *App) Lag() (events int64, oldest time.Duration) { return a.lag.read() }

@@ -19,9 +19,15 @@ const (
 // errStill is the state of a process whose Run was not begun.
 var errStill = errors.New("not started yet")
 
+// beat is one round of Run.
+type beat struct {
+	at  time.Time // with its monotonic reading
+	err error     // what the pulses said
+}
+
 // Run judges all checks once a second until ctx ends, and logs each that
-// becomes red or green again. /healthz is green while it does: a check that
-// waits for ever stops it. It is called once.
+// becomes red or green again. /healthz is green while it does, and while the
+// pulses beat: a check that waits for ever stops it. It is called once.
 func (c *Checks) Run(ctx context.Context, log zerolog.Logger) {
 	tick := time.NewTicker(round)
 	defer tick.Stop()
@@ -29,7 +35,7 @@ func (c *Checks) Run(ctx context.Context, log zerolog.Logger) {
 	for {
 		_, checks := c.Judge()
 		now := time.Now()
-		c.beat.Store(&now)
+		c.beat.Store(&beat{at: now, err: c.feel(now)})
 		red = tellChanges(log, red, checks)
 		select {
 		case <-ctx.Done():
@@ -61,14 +67,14 @@ func tellChanges(log zerolog.Logger, red map[string]bool, checks []Check) map[st
 	return now
 }
 
-// turning says whether Run goes its rounds. It takes no lock.
+// turning says whether Run goes its rounds, and what it has found. It takes no lock.
 func (c *Checks) turning(now time.Time) error {
 	beat := c.beat.Load()
 	if beat == nil {
 		return errStill
 	}
-	if still := now.Sub(*beat); still > stalled {
+	if still := now.Sub(beat.at); still > stalled {
 		return fmt.Errorf("stalled: the checks were last judged %s ago", still.Round(time.Second))
 	}
-	return nil
+	return beat.err
 }
