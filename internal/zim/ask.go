@@ -57,7 +57,7 @@ func (c *Client) Ask(ctx context.Context, users iter.Seq[presence.User], answers
 	a.probing = probing
 	c.breaker.hurry()
 	apart := c.suspectsNow() // who becomes one during this call is answered by then
-	a.launch(ctx, batches(users, c.cfg.BatchSize, func(u presence.User) bool { return !apart[u.ID] }))
+	a.launch(ctx, batches(users, c.course().BatchSize, func(u presence.User) bool { return !apart[u.ID] }))
 	a.launch(ctx, c.trials(users, apart, func(u presence.User) { a.miss(ctx, []presence.User{u}, presence.MissRefused) }))
 	return a.n.asked(), context.Cause(ctx)
 }
@@ -75,7 +75,7 @@ func (c *Client) Confirm(ctx context.Context, users []presence.User, answers cha
 	defer cancel(nil)
 	a := c.asking(&c.confirm, answers, cancel)
 	apart := c.suspectsNow()
-	a.launch(ctx, batches(slices.Values(users), c.cfg.BatchSize, func(u presence.User) bool { return !apart[u.ID] }))
+	a.launch(ctx, batches(slices.Values(users), c.course().BatchSize, func(u presence.User) bool { return !apart[u.ID] }))
 	a.launch(ctx, batches(slices.Values(users), 1, func(u presence.User) bool { return apart[u.ID] }))
 	return a.n.asked(), context.Cause(ctx)
 }
@@ -90,10 +90,17 @@ type asking struct {
 	warned  atomic.Bool             // once is enough for one call
 	holdup  holdup
 	probing bool // the app is stopped; the first batch decides
+	// patience bounds the wait for a slot, and for the end of what the server asked to
+	// wait; 0 for no bound.
+	patience time.Duration
 }
 
 func (c *Client) asking(lane *lane, answers chan<- presence.Answer, fail context.CancelCauseFunc) *asking {
-	return &asking{client: c, lane: lane, answers: answers, fail: fail}
+	a := &asking{client: c, lane: lane, answers: answers, fail: fail}
+	if lane.name == LaneConfirm {
+		a.patience = c.course().patience
+	}
+	return a
 }
 
 // launch asks about the batches, many at a time, and returns when all are answered
@@ -101,7 +108,7 @@ func (c *Client) asking(lane *lane, answers chan<- presence.Answer, fail context
 func (a *asking) launch(ctx context.Context, batches iter.Seq[[]presence.User]) {
 	var flights sync.WaitGroup
 	defer flights.Wait()
-	inFlight := make(chan struct{}, a.client.inFlight)
+	inFlight := make(chan struct{}, a.client.course().inFlight)
 	for batch := range batches {
 		select {
 		case inFlight <- struct{}{}:

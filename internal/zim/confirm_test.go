@@ -99,7 +99,7 @@ func TestConfirmGivesUpSoon(t *testing.T) {
 				return
 			}
 			s.ClearFaults() // the pause that was asked for holds all the same
-			r.Client.confirm.patience = 100 * time.Millisecond
+			r.course().patience = 100 * time.Millisecond
 			out = r.confirm(t.Context(), users)
 			if out.err != nil || len(out.missed) != 100 || out.asked.Requests != 0 {
 				t.Errorf("in the pause: %d requests, %d missed, %v; want 0, 100 and no error", out.asked.Requests, len(out.missed), out.err)

@@ -98,6 +98,20 @@ func (p *conns) weed(now time.Time) {
 	})
 }
 
+// closeIdle closes what is not in use, and tells whether nothing is left open.
+func (p *conns) closeIdle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open = slices.DeleteFunc(p.open, func(c *conn) bool {
+		idle := c.Err() != nil || c.InFlight() == 0
+		if idle {
+			_ = c.Close() // nothing is in flight on it
+		}
+		return idle
+	})
+	return len(p.open) == 0
+}
+
 func (p *conns) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -41,6 +41,7 @@ func (a *asking) insist(ctx context.Context, batch []presence.User, split splitt
 		if done, err := a.giveUp(ctx, batch, failure, n, split); done {
 			return answered, err
 		}
+		a.client.cfg.Retried()
 		if failure.Class == Slow {
 			continue // the budget knows, and lets everybody wait
 		}
@@ -70,7 +71,7 @@ func (a *asking) giveUp(ctx context.Context, batch []presence.User, e *Error, n 
 
 // enough tells whether the nth failure of a class is the last for a batch.
 func (a *asking) enough(e *Error, n int) bool {
-	if e.held || a.lane.patience > 0 && e.RetryAfter > a.lane.patience {
+	if e.held || a.patience > 0 && e.RetryAfter > a.patience {
 		return true
 	}
 	switch e.Class {

@@ -21,9 +21,6 @@ const lead = 2
 type lane struct {
 	name  Lane
 	seats chan struct{} // of those who wait for a slot
-	// patience bounds the wait for a slot, and for the end of what the server asked
-	// to wait; 0 for no bound.
-	patience time.Duration
 	// weather and slow bound how often one batch is asked for what passes, and after
 	// being told to slow down.
 	weather, slow int
@@ -35,9 +32,13 @@ func sweepLane() lane {
 	return lane{name: LaneSweep, seats: make(chan struct{}, lead), weather: 4, slow: 8}
 }
 
-// confirmLane gives up within seconds: who wants to know asks again. At a low rate
-// the slots themselves are far apart.
-func confirmLane(rate float64) lane {
-	patience := 5*time.Second + time.Duration(2*lead*float64(time.Second)/rate)
-	return lane{name: LaneConfirm, seats: make(chan struct{}, lead), patience: patience, weather: 2, slow: 2}
+// confirmLane gives up within seconds: who wants to know asks again.
+func confirmLane() lane {
+	return lane{name: LaneConfirm, seats: make(chan struct{}, lead), weather: 2, slow: 2}
+}
+
+// confirmPatience bounds how long a confirmation waits for a slot, and for the end of
+// what the server asked to wait. At a low rate the slots themselves are far apart.
+func confirmPatience(rate float64) time.Duration {
+	return 5*time.Second + time.Duration(2*lead*float64(time.Second)/rate)
 }

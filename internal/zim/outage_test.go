@@ -39,7 +39,7 @@ type bubble struct {
 // attach makes the client talk to the server.
 func (b *bubble) attach(r *rig) {
 	b.began = time.Now()
-	r.conns.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+	r.course().conns.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		switch b.now(time.Since(b.began), b.dials.Add(1)) {
 		case refusing:
 			return nil, errors.New("connection refused")
@@ -239,7 +239,7 @@ func TestOutageOfASimulatedZIM(t *testing.T) {
 				t.Errorf("%d observed, missed %v", len(dead.observed), dead.counts())
 			}
 			// As many as open it, those in flight then, and a few probes.
-			if sent := dead.asked.Requests; sent > r.inFlight+opensAfter+5 {
+			if sent := dead.asked.Requests; sent > r.course().inFlight+opensAfter+5 {
 				t.Errorf("%d requests to a dead server", sent)
 			}
 			r.outlast = time.Minute

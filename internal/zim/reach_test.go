@@ -205,9 +205,9 @@ func TestReachThroughProxyAndTLS(t *testing.T) {
 			tunnels.Store(0)
 			refuse.Store(c.refuse)
 			r := newRig(t, zim.URL, c.change)
-			r.conns.transport.Proxy = nil
+			r.course().conns.transport.Proxy = nil
 			if c.proxy {
-				r.conns.transport.Proxy = http.ProxyURL(through)
+				r.course().conns.transport.Proxy = http.ProxyURL(through)
 			}
 			err := r.Reach(t.Context())
 			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {

@@ -33,20 +33,20 @@ func sign(app uint32, nonce, secret string, unix int64) string {
 
 // request returns the signed request about a batch. Each call has a nonce of
 // its own.
-func (c *Client) request(batch []presence.User, now time.Time) *http.Request {
+func (c *course) request(app uint32, batch []presence.User, now time.Time) *http.Request {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails, by its contract
 	nonce := hex.EncodeToString(random[:])
 	unix := now.Unix()
 	q := make([]byte, 0, 256+len(batch)*48)
 	q = append(q, "Action=QueryUserOnlineState&AppId="...)
-	q = strconv.AppendUint(q, uint64(c.cfg.AppID), 10)
+	q = strconv.AppendUint(q, uint64(app), 10)
 	q = append(q, "&SignatureNonce="...)
 	q = append(q, nonce...)
 	q = append(q, "&SignatureVersion=2.0&Timestamp="...)
 	q = strconv.AppendInt(q, unix, 10)
 	q = append(q, "&Signature="...)
-	q = append(q, sign(c.cfg.AppID, nonce, c.cfg.Secret, unix)...)
+	q = append(q, sign(app, nonce, c.Secret, unix)...)
 	for _, u := range batch {
 		q = append(q, idKey...)
 		q = appendEscaped(q, u.ID)

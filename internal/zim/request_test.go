@@ -26,7 +26,7 @@ func TestEveryRequestIsSignedAnew(t *testing.T) {
 	r := newRig(t, "http://127.0.0.1:1/")
 	seen := map[string]bool{}
 	for range 1000 {
-		q := r.request(numbered(1), time.Unix(1615186943, 0)).URL.Query()
+		q := r.course().request(testApp, numbered(1), time.Unix(1615186943, 0)).URL.Query()
 		nonce := q.Get("SignatureNonce")
 		if seen[nonce] || len(nonce) != 16 || strings.ToLower(nonce) != nonce {
 			t.Fatalf("nonce %q is not 16 new lower-case hex digits", nonce)
@@ -106,7 +106,7 @@ func TestBatches(t *testing.T) {
 			if len(batch) == 0 || len(batch) > size {
 				t.Fatalf("a batch of %d, the most is %d", len(batch), size)
 			}
-			line := "GET " + r.request(batch, time.Now()).URL.RequestURI() + " HTTP/1.1\r\n"
+			line := "GET " + r.course().request(testApp, batch, time.Now()).URL.RequestURI() + " HTTP/1.1\r\n"
 			if len(line) >= 8192 {
 				t.Fatalf("a request line of %d bytes", len(line))
 			}
@@ -175,8 +175,8 @@ func TestNew(t *testing.T) {
 		if (err == nil) != c.ok {
 			t.Errorf("%s: error %v, want ok %v", c.name, err, c.ok)
 		}
-		if err == nil && client.target.String() != c.want {
-			t.Errorf("%s: target %s, want %s", c.name, client.target, c.want)
+		if err == nil && client.course().target.String() != c.want {
+			t.Errorf("%s: target %s, want %s", c.name, client.course().target, c.want)
 		}
 	}
 }

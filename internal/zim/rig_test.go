@@ -59,7 +59,7 @@ func newRig(t testing.TB, url string, change ...func(*Config)) *rig {
 // checkSilent tells when a text holds what no text may.
 func (r *rig) checkSilent(what, text string) {
 	r.t.Helper()
-	for _, banned := range []string{r.cfg.Secret, "signature=", "signature%3d", "userid%5b", "?action", r.cfg.BaseURL} {
+	for _, banned := range []string{r.course().Secret, "signature=", "signature%3d", "userid%5b", "?action", r.course().BaseURL} {
 		if i := indexFold(text, banned); i >= 0 {
 			r.t.Errorf("%s holds %q: %s", what, banned, text[max(0, i-200):min(len(text), i+200)])
 		}

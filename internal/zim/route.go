@@ -46,14 +46,15 @@ type Route struct {
 // name, TCP, proxy, TLS. It sends no request, and spends nothing.
 func (c *Client) Trace(ctx context.Context) Route {
 	w := &walk{route: Route{Took: map[Stage]time.Duration{}}, stage: StageName, began: time.Now()}
-	if proxy, err := c.conns.transport.Proxy(&http.Request{URL: c.target}); err == nil && proxy != nil {
+	course := c.course()
+	if proxy, err := course.conns.transport.Proxy(&http.Request{URL: course.target}); err == nil && proxy != nil {
 		w.route.Proxy = &url.URL{Scheme: proxy.Scheme, Host: proxy.Host}
 	}
-	conn, err := c.conns.transport.NewClientConn(httptrace.WithClientTrace(ctx, w.trace()), c.conns.scheme, c.conns.addr)
+	conn, err := course.conns.transport.NewClientConn(httptrace.WithClientTrace(ctx, w.trace()), course.conns.scheme, course.conns.addr)
 	if err == nil {
 		_ = conn.Close() // nothing was sent on it
 	}
-	return w.end(ctx, err, c.cfg.Secret)
+	return w.end(ctx, err, course.Secret)
 }
 
 // walk is one connection that is being made. The transport tells of it from goroutines

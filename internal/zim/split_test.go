@@ -97,9 +97,11 @@ func TestSuspectsAreAskedRarelyAndAcquitted(t *testing.T) {
 		t.Errorf("asked alone in calls %v, want %v", trials, want)
 	}
 	mild := simulator(t, zimsim.Config{Unsettled: zimsim.Unsettled{LongestID: 64}}, users)
-	r.Client.Close()
-	r.conns = newConns(mustParse(t, mild.URL()), r.conns.transport, nil)
-	r.target = mustParse(t, mild.URL()+"/")
+	elsewhere := r.course().Settings
+	elsewhere.BaseURL = mild.URL()
+	if err := r.Set(elsewhere); err != nil {
+		t.Fatal(err)
+	}
 	for call := range 64 {
 		out := r.ask(t.Context(), users)
 		if len(out.missed) == 0 {

@@ -30,7 +30,7 @@ func TestWrongSecret(t *testing.T) {
 	}
 	asked := []Asked{}
 	first := r.ask(t.Context(), users)
-	stopped(first, 2*r.inFlight)
+	stopped(first, 2*r.course().inFlight)
 	asked = append(asked, first.asked)
 	for range 3 {
 		stopped(r.ask(t.Context(), users), 0)
@@ -43,7 +43,11 @@ func TestWrongSecret(t *testing.T) {
 	if n := r.logged(`"level":"warn"`, "check the server secret"); n != 2 {
 		t.Errorf("%d warnings, want one in each of the 2 calls that asked", n)
 	}
-	r.cfg.Secret = testSecret // mended; a daemon would be started anew
+	mended := r.course().Settings
+	mended.Secret = testSecret
+	if err := r.Set(mended); err != nil {
+		t.Fatal(err)
+	}
 	out := r.ask(t.Context(), users)
 	if out.err != nil || len(out.observed) != len(users) || r.stoppedBy() != nil {
 		t.Errorf("mended: %d observed, %v", len(out.observed), out.err)
@@ -230,7 +234,7 @@ func TestBudgetRefuses(t *testing.T) {
 		t.Errorf("%d requests, %d observed, %v", out.asked.Requests, len(out.observed), out.err)
 	}
 	r.checkBooks(s, out.asked)
-	for _, c := range r.conns.open {
+	for _, c := range r.course().conns.open {
 		if c.InFlight() != 0 {
 			t.Errorf("a connection is still reserved %d times", c.InFlight())
 		}

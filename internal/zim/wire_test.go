@@ -117,14 +117,14 @@ func TestHTTP2(t *testing.T) {
 			t.Errorf("%d observed, %v", len(out.observed), out.err)
 		}
 	}
-	r.conns.mu.Lock()
-	defer r.conns.mu.Unlock()
-	for _, c := range r.conns.open {
+	r.course().conns.mu.Lock()
+	defer r.course().conns.mu.Unlock()
+	for _, c := range r.course().conns.open {
 		if c.Available() < 10 {
 			t.Errorf("a connection takes %d requests at once: that is not HTTP/2", c.Available())
 		}
 	}
-	if n := len(r.conns.open); n < 1 || n > 2 {
+	if n := len(r.course().conns.open); n < 1 || n > 2 {
 		t.Errorf("%d connections, want 1, or 2 when they were made at once", n)
 	}
 }
@@ -177,7 +177,7 @@ func TestGoAway(t *testing.T) {
 func TestNobodyAnswersTheConnect(t *testing.T) {
 	r := newRig(t, "http://127.0.0.1:1", timeout(50*time.Millisecond), func(c *Config) { c.Rate = 2000 }) // 100 in flight
 	var dials atomic.Int64
-	r.conns.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+	r.course().conns.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		dials.Add(1)
 		<-ctx.Done()
 		return nil, ctx.Err()
