@@ -49,6 +49,8 @@ type app struct {
 	checks   *status.Checks
 	evidence *evidence.Book
 	census   atomic.Pointer[diff.Census] // the newest of this term; nil between terms
+	panel    panel
+	spent    spending
 	log      zerolog.Logger
 
 	// show, when not nil, hears of sweeps as they go, for a terminal.
@@ -76,6 +78,7 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	it.evidence = evidence.NewBook()
 	it.budget = budget.New(a.Rate, it.holder.allow)
 	it.rate = a.Rate
+	it.panel.configured(a.Schedule, a.Rate)
 	it.clock, it.full = clock.New(nil), it.budget.Rate()
 	it.metrics.SetRate(it.full)
 	it.terms = ledger.Terms{Owner: me, TTL: cfg.Lease.TTL, Window: it.budget.Window()}

@@ -123,8 +123,13 @@ type retentionConfig struct {
 
 // httpConfig is the status page, metrics and probes.
 type httpConfig struct {
-	Listen string `yaml:"listen"` // host:port; empty: none
+	Listen      string `yaml:"listen"` // host:port; empty: none
+	Hosts       names  `yaml:"hosts"`  // by which the status page may be opened, beside addresses and localhost
+	HideUserIDs bool   `yaml:"hide_user_ids"`
 }
+
+// names is a list of words: a list in the file, divided by commas in the environment. Nil: none.
+type names []string
 
 // logConfig is for zerolog.
 type logConfig struct {

@@ -13,7 +13,7 @@ import (
 // leaf is one value of the configuration that can be given: its key, and a pointer to the field.
 type leaf struct {
 	key string
-	ptr any // *string, *secret, *address, *bool, *int, *uint32, *float64 or *time.Duration
+	ptr any // *string, *secret, *address, *names, *bool, *int, *uint32, *float64 or *time.Duration
 }
 
 // leaves lists the values of cfg in the order of its fields, those of the apps there are as apps[0].app_id and so on.
@@ -29,10 +29,11 @@ func structLeaves(prefix string, v reflect.Value) []leaf {
 			continue
 		}
 		key, f := join(prefix, tag), v.Field(i)
-		switch f.Kind() {
-		case reflect.Struct:
+		_, isNames := f.Addr().Interface().(*names)
+		switch {
+		case f.Kind() == reflect.Struct:
 			all = append(all, structLeaves(key, f)...)
-		case reflect.Slice:
+		case f.Kind() == reflect.Slice && !isNames:
 			for j := range f.Len() {
 				all = append(all, structLeaves(fmt.Sprintf("%s[%d]", key, j), f.Index(j))...)
 			}
@@ -74,6 +75,8 @@ func (l leaf) set(text string) error {
 		*p = secret(text)
 	case *address:
 		*p = address(text)
+	case *names:
+		*p = splitNames(text)
 	case *bool:
 		return parseInto(p, text, parseBool)
 	case *int:
@@ -129,6 +132,8 @@ func (l leaf) show() string {
 		return strconv.FormatFloat(*p, 'g', -1, 64)
 	case *time.Duration:
 		return formatDuration(*p)
+	case *names:
+		return strings.Join(*p, ", ")
 	}
 	return fmt.Sprint(reflect.ValueOf(l.ptr).Elem().Interface())
 }
@@ -138,8 +143,20 @@ func (l leaf) value() any {
 	switch p := l.ptr.(type) {
 	case *bool, *int, *uint32, *float64:
 		return p
+	case *names:
+		return append([]string{}, *p...)
 	}
 	return l.show()
+}
+
+// splitNames is the list that a text has, divided by commas.
+func splitNames(text string) (list names) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			list = append(list, part)
+		}
+	}
+	return list
 }
 
 func parseInto[T any](into *T, text string, parse func(string) (T, error)) error {

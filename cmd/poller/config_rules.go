@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,8 @@ func (l *loading) checkValue(v leaf) error {
 		return checkServers(string(*p))
 	case *string:
 		return l.checkText(v.key, *p)
+	case *names:
+		return checkHosts(*p)
 	case *uint32:
 		return within(*p, 1, math.MaxUint32, "")
 	case *int:
@@ -200,6 +203,18 @@ func checkBaseURL(text string) error {
 	}
 	return nil
 }
+
+// checkHosts refuses what no browser sends as the name of a host.
+func checkHosts(list names) error {
+	for _, name := range list {
+		if !hostName.MatchString(name) || len(name) > 253 {
+			return errors.New("must be names of hosts, such as poller.example.com: without a port, a scheme or a *")
+		}
+	}
+	return nil
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
 
 func checkListen(text string) error {
 	_, port, err := net.SplitHostPort(text)

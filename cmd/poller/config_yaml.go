@@ -87,10 +87,13 @@ func (l *loading) decodeSection(n ast.Node, at *token.Token, key string, into re
 }
 
 func (l *loading) decodeValue(n ast.Node, at *token.Token, key string, field reflect.Value) {
-	switch field.Kind() {
-	case reflect.Struct:
+	list, isNames := field.Addr().Interface().(*names)
+	switch {
+	case isNames:
+		l.decodeNames(n, at, key, list)
+	case field.Kind() == reflect.Struct:
 		l.decodeSection(n, at, key, field)
-	case reflect.Slice:
+	case field.Kind() == reflect.Slice:
 		l.decodeList(n, at, key, field)
 	default:
 		l.decodeLeaf(n, at, leaf{key, field.Addr().Interface()})
@@ -118,6 +121,29 @@ func (l *loading) decodeList(n ast.Node, at *token.Token, key string, field refl
 			continue
 		}
 		l.decodeSection(entry, at, entryKey, field.Index(i))
+	}
+}
+
+// decodeNames overlays a list of words.
+func (l *loading) decodeNames(n ast.Node, at *token.Token, key string, into *names) {
+	l.note(key, tokenOf(n, at))
+	list, ok := n.(*ast.SequenceNode)
+	if !ok {
+		l.at(tokenOf(n, at), key, "must be a list, such as [a, b], not "+kindOf(n))
+		return
+	}
+	*into = nil
+	for _, entry := range list.Values {
+		var word string
+		text, err := scalarText(entry, leaf{key, &word})
+		if err == nil {
+			err = l.checkValue(leaf{key, &names{text}})
+		}
+		if err != nil {
+			l.at(tokenOf(entry, at), key, err.Error())
+			continue
+		}
+		*into = append(*into, text)
 	}
 }
 

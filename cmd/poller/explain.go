@@ -76,7 +76,7 @@ func (c *explainCmd) Run(ctx context.Context, g *globals) (err error) {
 // read asks the database. Nothing known is an error.
 func (c *explainCmd) read(ctx context.Context, l *ledger.Ledger, app uint32) (*explainReport, error) {
 	if !utf8.ValidString(c.User) || strings.ContainsRune(c.User, 0) {
-		return nil, fmt.Errorf("nothing is known of %s in app %d: no row of the database can have such an id", shown(c.User), app)
+		return nil, &nobodyError{c.User, app, "no row of the database can have such an id"}
 	}
 	var found *ledger.Explained
 	err := l.View(ctx, func(p *ledger.Past) (err error) {
@@ -91,18 +91,33 @@ func (c *explainCmd) read(ctx context.Context, l *ledger.Ledger, app uint32) (*e
 		if bad := presence.CheckUserID(c.User); bad != nil {
 			why = "not on the watchlist; ZIM could not be asked about it either (" + bad.Error() + ")"
 		}
-		return nil, fmt.Errorf("nothing is known of %s in app %d: %s", shown(c.User), app, why)
+		return nil, &nobodyError{c.User, app, why}
 	}
 	return newExplainReport(app, c.User, found, presence.Instant(time.Now())), nil
 }
 
+// nobodyError says that nothing is known of a user, and why.
+type nobodyError struct {
+	user string
+	app  uint32
+	why  string
+}
+
+func (e *nobodyError) Error() string {
+	return fmt.Sprintf("nothing is known of %s in app %d: %s", shown(e.user), e.app, e.why)
+}
+
 // lookInto says where the events stand in the stream, as far as NATS can be asked.
-func (r *explainReport) lookInto(ctx context.Context, cfg config) {
-	if err := r.look(ctx, cfg); err != nil {
-		r.Stream.Why = err.Error()
-		if errors.Is(err, stream.ErrMissing) {
-			r.Stream.Why = "there is no such stream"
-		}
+func (r *explainReport) lookInto(ctx context.Context, cfg config) { r.placedBy(r.look(ctx, cfg)) }
+
+// placedBy notes why the stream could not be asked, if so.
+func (r *explainReport) placedBy(err error) {
+	if err == nil {
+		return
+	}
+	r.Stream.Why = err.Error()
+	if errors.Is(err, stream.ErrMissing) {
+		r.Stream.Why = "there is no such stream"
 	}
 }
 
@@ -119,6 +134,11 @@ func (r *explainReport) look(ctx context.Context, cfg config) (err error) {
 	if err != nil {
 		return err
 	}
+	return r.search(ctx, s)
+}
+
+// search looks for the events in the stream, and for the user in the bucket.
+func (r *explainReport) search(ctx context.Context, s *stream.Stream) error {
 	found, err := s.Find(ctx, r.found.Events, r.found.Told.Seq)
 	if err != nil {
 		return err

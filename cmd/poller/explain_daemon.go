@@ -65,6 +65,9 @@ type daemonIncident struct {
 
 // explain is what this process has in memory of a user.
 func (p *parts) explain(ctx context.Context, app uint32, user string) (any, error) {
+	if p.cfg.HTTP.HideUserIDs {
+		return nil, status.ErrHidden
+	}
 	if a := p.apps.find(app); a != nil {
 		return a.explain(ctx, p.me, user)
 	}

@@ -34,19 +34,25 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 			a.metrics.SweepStarted(r.Watched)
 			a.evidence.Watched(r.Watched)
 			a.checks.Set(a.check("watchlist"), dropped(r))
-			a.shown(r)
+			a.moves(r)
 			a.tellStarted(control, r)
 		},
-		Progress: a.shown,
+		Progress: a.moves,
 		Ended: func(r poll.Report, err error) {
 			a.swept(r, err)
 			a.tellFinished(control, r, err)
 		},
 		Incident: func(i poll.Incident) { a.incident(control, i) },
-		Gated:    a.metrics.SetIncidentUsers,
-		Census:   a.counted,
-		Skipped:  a.metrics.SweepsSkipped,
-		Waiting:  a.metrics.SetHeldChanges,
+		Gated: func(n int) {
+			a.metrics.SetIncidentUsers(n)
+			a.panel.doubts(n)
+		},
+		Census:  a.counted,
+		Skipped: a.metrics.SweepsSkipped,
+		Waiting: func(n int) {
+			a.metrics.SetHeldChanges(n)
+			a.panel.waits(n)
+		},
 		Suppressed: func(s diff.Suppressed) {
 			a.metrics.Suppressed(string(s.Why))
 			a.evidence.Suppressed(s.Held.User.No, evidence.Suppressed{
@@ -61,7 +67,10 @@ func (a *app) relay(control *relay.Teller) *relay.Relay {
 	a.checks.Expect(a.check("stream"), 0)
 	return &relay.Relay{
 		App: a.id, Ledger: a.ledger, Cursors: a.ledger, Stream: a.stream, Woken: a.woken, Log: a.log,
-		Told:   func(e *presence.Event, more int64) { a.metrics.Told(1, *e, more) },
+		Told: func(e *presence.Event, more int64) {
+			a.metrics.Told(1, *e, more)
+			a.panel.told(e, more)
+		},
 		Behind: a.behind,
 		Health: func(err error) { a.checks.Set(a.check("stream"), err) },
 		Stands: control.Stands,
@@ -95,6 +104,7 @@ func (a *app) wake() {
 }
 
 func (a *app) behind(events int64, oldest time.Time) {
+	a.panel.behind(events, oldest)
 	if events == 0 {
 		a.metrics.SetLag(0, 0)
 		return
@@ -117,6 +127,12 @@ func (a *app) uncounted() {
 	a.metrics.SetCensus(status.Census{})
 }
 
+// moves shows a sweep under way.
+func (a *app) moves(r poll.Report) {
+	a.panel.moves(r)
+	a.shown(r)
+}
+
 func (a *app) shown(r poll.Report) {
 	if a.show != nil {
 		a.show(r)
@@ -129,6 +145,7 @@ func (a *app) swept(r poll.Report, err error) {
 		Watched: r.Watched, RemovalsHeld: r.RemovalsHeld, Seen: r.Seen, Invalid: r.Invalid, Long: r.Long, Missed: r.Missed, Requests: r.Requests,
 		Invented: r.Invented, Elapsed: r.Finished.Sub(r.Started), Finished: r.Finished, Complete: r.Complete,
 	})
+	a.panel.swept(r, err)
 	a.shown(r)
 	var asked *zim.Error
 	switch {
@@ -164,8 +181,10 @@ func (a *app) incident(control *relay.Teller, i poll.Incident) {
 }
 
 // outcome is what came of an incident, as metrics and control events call it.
-func outcome(i poll.Incident) string {
-	if i.Released {
+func outcome(i poll.Incident) string { return outcomeOf(i.Released) }
+
+func outcomeOf(released bool) string {
+	if released {
 		return presence.OutcomeReleased
 	}
 	return presence.OutcomeDiscarded

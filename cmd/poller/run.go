@@ -36,12 +36,13 @@ type parts struct {
 	checks  *status.Checks
 	log     zerolog.Logger
 	apps    crew
+	lookout *lookout
 }
 
 // open opens the database and NATS and wires every app. What is embedded is
 // running when it returns; what is not need not answer yet.
 func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err error) {
-	p := &parts{cfg: cfg, me: owner(), metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), log: log}
+	p := &parts{cfg: cfg, me: owner(), metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), lookout: newLookout(), log: log}
 	p.checks.MendBy(mendOf)
 	defer func() {
 		if err != nil {
@@ -55,13 +56,22 @@ func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err er
 		return nil, err
 	}
 	for _, a := range cfg.Apps {
-		it, err := newApp(cfg, p.me, a, p.db, p.bus.Conn, p.metrics, p.checks, log)
+		it, err := p.wire(a)
 		if err != nil {
 			return nil, err
 		}
 		p.apps.add(it)
 	}
 	return p, nil
+}
+
+// wire wires one app.
+func (p *parts) wire(a appConfig) (*app, error) {
+	it, err := newApp(p.cfg, p.me, a, p.db, p.bus.Conn, p.metrics, p.checks, p.log)
+	if err == nil && p.cfg.HTTP.Listen != "" {
+		it.panel.live = p.lookout.live
+	}
+	return it, err
 }
 
 func (p *parts) close() error {
@@ -169,9 +179,15 @@ func (p *parts) serve(ctx context.Context, fail context.CancelCauseFunc) {
 	if p.cfg.HTTP.Listen == "" {
 		return
 	}
-	err := status.Serve(ctx, p.cfg.HTTP.Listen, status.Handler(p.metrics, p.checks, p.explain), func(addr string) {
-		p.log.Info().Str("addr", addr).Msg("http listens")
-	})
+	site, err := p.site()
+	if err == nil {
+		var feeding sync.WaitGroup
+		defer feeding.Wait()
+		feeding.Go(func() { p.feedPage(ctx) })
+		err = status.Serve(ctx, p.cfg.HTTP.Listen, site, func(addr string) {
+			p.log.Info().Str("addr", addr).Msg("http listens")
+		})
+	}
 	if err != nil {
 		fail(fmt.Errorf("http.listen (POLLER_HTTP_LISTEN): %w", err))
 	}

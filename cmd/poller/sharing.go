@@ -29,6 +29,7 @@ type sharing struct {
 	replicas *ledger.Replicas
 	ttl      time.Duration
 	apps     *crew
+	lookout  *lookout
 	metrics  *status.Metrics
 	log      zerolog.Logger
 
@@ -37,7 +38,7 @@ type sharing struct {
 }
 
 func newSharing(p *parts) *sharing {
-	s := &sharing{me: p.me, ttl: p.cfg.Lease.TTL, apps: &p.apps, metrics: p.metrics, log: p.log, free: map[uint32]time.Time{}}
+	s := &sharing{me: p.me, ttl: p.cfg.Lease.TTL, apps: &p.apps, lookout: p.lookout, metrics: p.metrics, log: p.log, free: map[uint32]time.Time{}}
 	s.replicas = ledger.NewReplicas(p.db.Pool, ledger.Replica{Owner: p.me, Apps: p.apps.ids()}, s.ttl)
 	return s
 }
@@ -75,6 +76,7 @@ func (s *sharing) leave(ctx context.Context) {
 
 // blind takes every wish back.
 func (s *sharing) blind(err error) {
+	s.lookout.sight.Store(nil)
 	for _, a := range s.apps.all() {
 		a.take.takeBack()
 		a.leave.takeBack()
@@ -92,6 +94,7 @@ func (s *sharing) blind(err error) {
 
 // follow says of each app what is to be done about it.
 func (s *sharing) follow(sight ledger.Sight) {
+	s.lookout.sight.Store(&sight)
 	assigned, ours := assign(sight), 0
 	now, apps := time.Now(), s.apps.all()
 	for _, a := range apps {

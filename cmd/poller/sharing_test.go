@@ -21,7 +21,8 @@ func sharingOf(held bool) (*sharing, *app) {
 	apps := &crew{}
 	apps.add(it)
 	return &sharing{
-		me: "a", ttl: 10 * time.Second, apps: apps, metrics: metrics, log: zerolog.Nop(), free: map[uint32]time.Time{},
+		lookout: newLookout(),
+		me:      "a", ttl: 10 * time.Second, apps: apps, metrics: metrics, log: zerolog.Nop(), free: map[uint32]time.Time{},
 	}, it
 }
 

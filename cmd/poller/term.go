@@ -28,9 +28,11 @@ const (
 // work's context ends with ctx or with the lease. The error is that of the load,
 // or those of work and of the last drain.
 func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.Context, *poll.Recorder) error) (err error) {
+	a.panel.begin(time.Now())
 	a.holder.lease.Store(lease)
 	defer func() {
 		a.holder.lease.Store(nil)
+		a.panel.over()
 		if released := lease.Release(context.WithoutCancel(ctx), a.budget.FreeAt()); released != nil {
 			a.log.Warn().Err(released).Msg("the lease was not released; it expires by itself")
 		}
@@ -55,6 +57,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 	relayed.Go(func() { control.Run(relayCtx) })
 
 	recorder := a.recorder(lease, memory, control)
+	a.panel.sweeps(recorder.Due)
 	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return recorder.Overdue(now, overdueAfter) })
 	defer a.dropChecks()
 	err = work(held, recorder)

@@ -81,6 +81,17 @@ func (b *Book) Incident(i Incident) {
 	b.incidents.add(i)
 }
 
+// Incidents returns those that are kept, in the order in which they began.
+func (b *Book) Incidents() []Incident {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]Incident, 0, b.incidents.n)
+	for at := range b.incidents.n {
+		all = append(all, *b.incidents.at(at))
+	}
+	return all
+}
+
 // TermOver forgets an incident that is under way: nobody decides about it any more.
 func (b *Book) TermOver() {
 	b.mu.Lock()

@@ -87,11 +87,11 @@ func (h *Histories) Seed(app uint32, samples map[time.Time]Sample) {
 	h.apps[app] = fresh
 }
 
-// Drop forgets an app.
-func (h *Histories) Drop(app uint32) {
+// Keep forgets all apps but some.
+func (h *Histories) Keep(wanted func(app uint32) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.apps, app)
+	maps.DeleteFunc(h.apps, func(app uint32, _ *history) bool { return !wanted(app) })
 }
 
 // History returns what is kept of an app behind a time, up to now; the zero time for

@@ -2,6 +2,7 @@ package page
 
 import (
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -78,11 +79,12 @@ func (l *Live) Put(e *presence.Event, delay time.Duration) {
 	of.add(t)
 }
 
-// Drop forgets what is kept of an app by itself, which is not polled here any more.
-func (l *Live) Drop(app uint32) {
+// Keep forgets the newest events of all apps but some. What waits for browsers is
+// still shown.
+func (l *Live) Keep(wanted func(app uint32) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.newest, app)
+	maps.DeleteFunc(l.newest, func(app uint32, _ *ring) bool { return !wanted(app) })
 }
 
 // Close ends the list of every browser, and takes no other. It waits for none.

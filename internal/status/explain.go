@@ -15,8 +15,12 @@ import (
 // not poll the app, or has nothing about the user.
 type Explain func(ctx context.Context, app uint32, user string) (any, error)
 
-// ErrUnknown says that there is nothing to explain.
-var ErrUnknown = errors.New("unknown app or user")
+// What [Explain] may answer: ErrUnknown, that there is nothing to explain, and
+// ErrHidden, that nobody is told of users here.
+var (
+	ErrUnknown = errors.New("unknown app or user")
+	ErrHidden  = errors.New("users are hidden here, as configured (http.hide_user_ids)")
+)
 
 // ExplainHeader has to be in a request for /explain, with any value: a script in a
 // web page cannot send a header whose name begins so. Without it a page that has a
@@ -54,6 +58,8 @@ func (e *explaining) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, ErrUnknown):
 		http.Error(w, err.Error(), http.StatusNotFound)
+	case errors.Is(err, ErrHidden):
+		http.Error(w, err.Error(), http.StatusForbidden)
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	default:
