@@ -1,8 +1,8 @@
-// The choice of apps, where there are several: each with its state, the worst first to be found.
+// The choice of apps, where there are several: each with its state, the worst first.
 
 import { h, fill } from './dom.js';
 import { appPath } from './route.js';
-import { judge, mark } from './verdict.js';
+import { judge, mark, order } from './verdict.js';
 import { count, many, short } from './words.js';
 
 /** few is how many apps are shown without a field to search them by. */
@@ -13,6 +13,7 @@ export function show(element, board, chosen, wanted) {
   element.hidden = board.apps.length < 2;
   if (element.hidden) return;
   const all = board.apps.map((app) => ({ app, verdict: judge(app, board.checks) }));
+  all.sort((a, b) => order.indexOf(b.verdict.level) - order.indexOf(a.verdict.level) || a.app.app - b.app.app);
   const found = all.filter(({ app, verdict }) => `${app.app} ${verdict.word}`.includes(wanted));
   fill(element,
     h('div', { class: 'bar' },

@@ -3,7 +3,7 @@
 import { facts, h } from './dom.js';
 import { ages } from './freshness.js';
 import { judge, mark } from './verdict.js';
-import { age, count, duration, many, moment, share, short } from './words.js';
+import { age, count, duration, lasted, many, moment, share, short } from './words.js';
 
 /** cards draws an app. */
 export function cards(board, app, now) {
@@ -40,7 +40,7 @@ function users(app) {
     h('ul', { class: 'key' },
       portion('online', u.online, u.watched), portion('offline', u.offline, u.watched), portion('unknown', u.unknown, u.watched)),
     facts(
-      ['Coverage', u.coverage === null ? 'no sweep is over yet' : `${share(u.coverage)} answered by the newest sweep`],
+      u.watched > 0 && ['Coverage', u.coverage === null ? 'no sweep is over yet' : `${share(u.coverage)} answered by the newest sweep`],
       u.held > 0 && ['Held', `${many(u.held, 'change waits', 'changes wait')} to be confirmed`],
       u.gated > 0 && ['Doubted', `${many(u.gated, 'user')} said to be offline, and not believed yet`],
       u.invalid > 0 && ['Invalid', `${many(u.invalid, 'id')} on the watchlist that ZIM cannot be asked about`]),
@@ -70,22 +70,22 @@ function sweep(app, now) {
     run && [
       h('p', { class: 'figure' }, h('strong', null, run.watched > 0 ? share(run.seen / run.watched) : '…'), ` of sweep ${count(run.number)}`),
       h('progress', { max: Math.max(1, run.watched), value: Math.min(run.seen, Math.max(1, run.watched)), 'aria-label': `Sweep ${run.number}` }),
-      h('p', { class: 'quiet' }, `${count(run.seen)} of ${many(run.watched, 'user')} answered, running for ${duration(age(run.started, now))}`,
-        run.left !== null && `, about ${duration(run.left)} left`),
+      h('p', { class: 'quiet' }, `${count(run.seen)} of ${many(run.watched, 'user')} answered, running for ${lasted(age(run.started, now))}`,
+        run.left !== null && `, about ${lasted(run.left)} left`),
     ],
     !run && app.lease.held && h('p', { class: 'figure' }, ...due(next, now)),
     !run && !app.lease.held && elsewhere(app),
     facts(
       ['Schedule', h('code', null, app.schedule)],
-      run && next && ['Next', `${age(next, now) >= 0 ? 'as soon as this one is over' : `in ${duration(-age(next, now))}`}`],
+      run && next && ['Next', `${age(next, now) >= 0 ? 'as soon as this one is over' : `in ${lasted(-age(next, now))}`}`],
       last && [`Last, ${count(last.number)}`, sweepText(last, now)]),
     !last && !run && app.lease.held && h('p', { class: 'note' }, 'There has been no sweep yet.'));
 }
 
 function due(next, now) {
-  if (!next) return ['None is due'];
+  if (!next) return ['No sweep is due'];
   const wait = -age(next, now);
-  return wait > 0 ? ['Next in ', h('strong', null, duration(wait))] : ['Due since ', h('strong', null, duration(-wait))];
+  return wait > 0 ? ['Next in ', h('strong', null, lasted(wait))] : ['Due since ', h('strong', null, lasted(-wait))];
 }
 
 function sweepText(s, now) {
@@ -114,6 +114,7 @@ function budget(app) {
 }
 
 function told(app) {
+  if (!app.lease.held) return card('told', 'Telling', elsewhere(app));
   const { events, seconds } = app.lag;
   return card('told', 'Telling',
     h('p', { class: 'figure' }, events > 0
@@ -129,7 +130,7 @@ function lease(app, now) {
   return card('lease', 'Lease',
     h('p', { class: 'figure' }, l.held ? [h('strong', null, 'Here')] : l.holder ? [h('strong', null, 'Standby')] : [h('strong', null, 'Nobody'), ' is known to hold it']),
     facts(
-      l.held && l.since && ['Held', `for ${duration(age(l.since, now))}, since ${moment(l.since, now)}`],
+      l.held && l.since && ['Held', `for ${lasted(age(l.since, now))}, since ${moment(l.since, now)}`],
       l.holder && ['Holder', h('span', { class: 'id' }, l.holder)],
       l.epoch > 0 && ['Epoch', count(l.epoch)]));
 }
@@ -150,7 +151,7 @@ function incident(i, now) {
   const outcome = { released: ['ok', 'true: told'], discarded: ['idle', 'false: not told'] }[i.outcome] ?? ['look', 'being asked again'];
   return h('tr', null,
     h('td', null, moment(i.began, now)),
-    h('td', null, i.ended ? duration((Date.parse(i.ended) - Date.parse(i.began)) / 1000) : `${duration(age(i.began, now))} so far`),
+    h('td', null, i.ended ? duration((Date.parse(i.ended) - Date.parse(i.began)) / 1000) : `${lasted(age(i.began, now))} so far`),
     h('td', null, `${many(i.flips, 'user')}, ${share(i.share)} of those online`),
     h('td', null, mark(outcome[0]), outcome[1]));
 }

@@ -59,9 +59,15 @@ function become(old, fresh) {
   patch(old, fresh);
 }
 
-/** id is the user's id as text that cannot turn the text around it. */
+/** id is a user's id as it is: it cannot turn the text around it, and what would not be seen in it is written out. */
 export function id(name) {
-  return h('bdi', { class: 'id' }, name === '' ? '(empty)' : name);
+  return h('bdi', { class: 'id' }, name === '' ? h('span', { class: 'unseen-sign' }, 'no id') : [...name].map(seen));
+}
+
+/** seen is a character that can be seen: those that show nothing, or turn what follows, as their number. */
+function seen(character) {
+  if (!/[\p{C}\p{Z}]/u.test(character) || character === ' ') return character;
+  return h('span', { class: 'unseen-sign' }, `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`);
 }
 
 /** facts are names and values, as a list of descriptions; a row that is nothing is left out. */

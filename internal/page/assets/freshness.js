@@ -1,7 +1,7 @@
 // How old the newest answers are: a bar for each range of ages, and its text.
 
 import { h } from './dom.js';
-import { age, count, duration, share } from './words.js';
+import { age, count, duration, lasted, share } from './words.js';
 
 /** ages draws the distribution. */
 export function ages(a, now) {
@@ -15,7 +15,7 @@ export function ages(a, now) {
       h('caption', { class: 'unseen' }, 'Users by the age of their newest answer'),
       h('thead', { class: 'unseen' }, h('tr', null, ['Age', 'Share', 'Users'].map((name) => h('th', { scope: 'col' }, name)))),
       h('tbody', null, ranges(a).map(([name, n, extra]) => row(name, n, all, extra)))),
-    h('p', { class: 'quiet counted' }, `Counted ${duration(age(a.at, now))} ago`),
+    h('p', { class: 'quiet counted' }, `Counted ${lasted(age(a.at, now))} ago`),
   ];
 }
 
@@ -29,7 +29,7 @@ function ranges(a) {
 
 function rangeText(under, i) {
   if (i === under.length) return `over ${duration(under[i - 1])}`;
-  return i === 0 ? `under ${duration(under[0])}` : `to ${duration(under[i])}`;
+  return i === 0 ? `under ${duration(under[0])}` : `${duration(under[i - 1])} to ${duration(under[i])}`;
 }
 
 function row(name, n, all, extra) {

@@ -3,7 +3,7 @@
 
 import { h, id } from './dom.js';
 import { userPath } from './route.js';
-import { count, duration, fine, many, status } from './words.js';
+import { clock, count, duration, fine, many, status } from './words.js';
 
 const most = 100;
 
@@ -37,6 +37,7 @@ export class Live {
     if (JSON.stringify(wanted) === JSON.stringify(this.#wanted)) return;
     this.#wanted = wanted;
     this.#passed = this.#skipped = this.#failures = 0;
+    this.#rows.replaceChildren();
     this.#connect();
   }
 
@@ -60,7 +61,6 @@ export class Live {
 
   #connect() {
     this.#close();
-    this.#rows.replaceChildren();
     if (document.hidden || !this.#wanted) return;
     const { app, kind, user } = this.#wanted;
     const query = new URLSearchParams({ app });
@@ -76,9 +76,6 @@ export class Live {
   #opened() {
     this.#open = true;
     this.#failures = 0;
-    // What is kept for a page that is opened comes again.
-    this.#box = [];
-    this.#rows.replaceChildren();
     this.#soon();
   }
 
@@ -99,7 +96,14 @@ export class Live {
     this.#box = [];
   }
 
-  #told({ events, passed }) {
+  #told({ events, passed, before }) {
+    if (before) {
+      // The first of a connection: it takes the place of what was shown.
+      this.#box = (events ?? []).slice(-most);
+      this.#rows.replaceChildren();
+      this.#soon();
+      return;
+    }
     this.#passed += passed;
     this.#box.push(...(events ?? []));
     if (this.#box.length > most) {
@@ -147,12 +151,12 @@ export class Live {
   }
 }
 
-const signs = { online: '▲', offline: '▼', baseline: '◆', removed: '✕', stale: '?' };
+const signs = { online: '▲', offline: '▼', baseline: '◆', removed: '✕', stale: '?', erased: '✕' };
 
 function row(event, linked) {
   const user = id(event.user);
   return h('tr', { class: `kind-${event.kind in signs ? event.kind : 'other'}` },
-    h('td', { class: 'when' }, fine(event.at)),
+    h('td', { class: 'when' }, clock(event.at), h('span', { class: 'ms' }, fine(event.at).slice(8))),
     h('td', { class: 'who' }, linked ? h('a', { href: userPath(event.app, event.user) }, user) : user),
     h('td', { class: 'change' }, h('span', { class: 'sign', 'aria-hidden': 'true' }, signs[event.kind] ?? '•'), change(event)),
     h('td', { class: 'num delay' }, duration(event.delay)),

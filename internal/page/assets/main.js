@@ -9,10 +9,11 @@ import { Plots } from './plots.js';
 import { route, userPath } from './route.js';
 import { User } from './user.js';
 import { show as showVerdict, sum } from './verdict.js';
-import { age, clock, duration } from './words.js';
+import { age, clock, lasted } from './words.js';
 
 const at = (name) => document.getElementById(name);
 
+const most = 20; // apps of which the board has all
 let board = null;
 let came = 0; // when the board did, by the browser's own clock that nobody sets
 let lost = null; // since when there is no connection, and why
@@ -22,6 +23,7 @@ const plots = new Plots(at('plot-grid'), at('plot-table'));
 const live = new Live(at('rows'), at('live-state'), say);
 const user = new User(at('user'));
 const boards = new Asking(2000, () => 'api/board', gotBoard, lostBoard);
+const details = new Asking(2000, () => (board?.apps.length > most && chosen() ? `api/board?app=${chosen().app}` : null), gotDetail, () => {});
 const histories = new Asking(15_000, historyPath, (found) => gotHistory(found), () => {});
 
 /** say reads something out; politely, and only what has changed for somebody. */
@@ -39,8 +41,15 @@ function gotBoard(found) {
   board = found;
   came = performance.now();
   lost = null;
+  boards.every = board.apps.length > most ? 5000 : 2000;
   if (first || document.documentElement.dataset.app !== String(chosen()?.app)) appChanged();
   draw();
+}
+
+/** gotDetail is of the chosen app, where there are so many that the board has not all of each. */
+function gotDetail(found) {
+  const i = board.apps.findIndex((app) => app.app === found.apps[0]?.app);
+  if (i >= 0) board.apps[i] = found.apps[0];
 }
 
 function lostBoard(why) {
@@ -73,6 +82,7 @@ function appChanged() {
   plots.clear();
   at('plots').hidden = true;
   histories.now();
+  details.now();
 }
 
 function draw() {
@@ -100,7 +110,7 @@ function drawProcess() {
   const rows = [
     ['Process', h('span', { class: 'id' }, board.process)],
     ['Version', board.version],
-    ['Runs for', duration(age(board.started, now()))],
+    ['Runs for', lasted(age(board.started, now()))],
     board.replicas > 0 && ['Replicas', String(board.replicas)],
     ['Now', `${clock(now())} UTC`],
   ];

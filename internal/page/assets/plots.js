@@ -47,6 +47,8 @@ export class Plots {
   show(history) {
     this.#history = history;
     const shown = cut(history, this.#span);
+    this.#grid.hidden = kinds.every((kind) => known(kind.of(shown)).length === 0);
+    if (this.#grid.hidden) return fill(this.#table, h('p', { class: 'quiet' }, 'This process knows nothing of this time. It draws what it polls itself.'));
     for (const kind of kinds) {
       const drawn = this.#drawn.get(kind.name) ?? this.#open(kind);
       const values = kind.of(shown);
@@ -128,7 +130,7 @@ function options(kind, canvas) {
       { ...axis, space: 60, size: 26, values: (_, splits) => splits.map((s) => new Date(s * 1000).toISOString().slice(11, 16)) },
       { ...axis, space: 32, size: 56, values: (_, splits) => splits.map((s) => kind.axis(s)) },
     ],
-    series: [{}, { stroke: () => color(kind.color), fill: () => color(`${kind.color}-under`), width: 1.5, points: { show: lone, size: 4 } }],
+    series: [{}, { stroke: () => color(kind.color), fill: () => (kind.zero ? color(`${kind.color}-under`) : null), width: 1.5, points: { show: lone, size: 4 } }],
   };
 }
 

@@ -7,7 +7,7 @@ import { change } from './live.js';
 import { age, count, duration, fine, many, moment, status } from './words.js';
 
 /** newest is how many answers are shown. */
-const newest = 30;
+const newest = 15;
 
 /** User is the page of one user. */
 export class User {

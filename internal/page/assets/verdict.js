@@ -1,11 +1,12 @@
 // What the board comes to: one word for each app, and one sentence for all.
 
 import { h, fill } from './dom.js';
-import { age, clock, count, duration, many, share } from './words.js';
+import { appPath } from './route.js';
+import { age, clock, count, duration, lasted, many, share } from './words.js';
 
 /** levels from good to bad, each with a mark of its own shape: colour never says it alone. */
 const marks = { ok: '●', idle: '○', look: '▲', bad: '■' };
-const order = ['ok', 'idle', 'look', 'bad'];
+export const order = ['ok', 'idle', 'look', 'bad'];
 
 /** mark is the sign of a level, with its word for who does not see it. */
 export function mark(level) {
@@ -71,7 +72,8 @@ export function show(element, board, now, lost) {
     h('p', { class: 'headline' }, mark(lost ? 'bad' : level), said),
     h('p', { class: 'summary' }, lost ? lostText(lost, title) : freshText(board, now)),
     lost && h('p', null, h('button', { type: 'button', 'data-do': 'retry' }, 'Ask now')),
-    board.apps.length === 1 && reasons(verdicts[0]),
+    board.apps.length === 1 ? reasons(verdicts[0]) : whose(board, verdicts),
+    !board.apps.length && h('p', null, 'Apps are added to the configuration: zim.app_id for one, apps for several.'),
     redChecks(board, now),
     greenChecks(board, now),
   );
@@ -102,12 +104,22 @@ function reasons(verdict) {
   return verdict.why.length > 0 && verdict.level !== 'bad' && h('ul', { class: 'reasons' }, verdict.why.map((why) => h('li', null, why)));
 }
 
+/** whose says which of several apps want a look, the worst first, five at the most. */
+function whose(board, verdicts) {
+  const bad = board.apps.map((app, i) => ({ app: app.app, ...verdicts[i] })).filter((v) => v.level === 'bad' || v.level === 'look');
+  bad.sort((a, b) => order.indexOf(b.level) - order.indexOf(a.level));
+  if (!bad.length) return null;
+  return h('ul', { class: 'reasons' },
+    bad.slice(0, 5).map((v) => h('li', null, h('a', { href: appPath(v.app) }, `App ${v.app}`), `: ${v.why[0]}`, v.why.length > 1 && `, and ${v.why.length - 1} more`)),
+    bad.length > 5 && h('li', null, `and ${many(bad.length - 5, 'more app', 'more apps')}`));
+}
+
 function redChecks(board, now) {
   const red = board.checks.filter((check) => !check.ok);
   if (!red.length) return null;
   return h('ul', { class: 'red', 'aria-label': 'Red checks' }, red.map((check) =>
     h('li', null,
-      h('p', { class: 'check' }, mark('bad'), h('strong', null, check.name), ' ', h('span', { class: 'quiet' }, `red for ${duration(age(check.since, now))}`)),
+      h('p', { class: 'check' }, mark('bad'), h('strong', null, check.name), ' ', h('span', { class: 'quiet' }, `red for ${lasted(age(check.since, now))}`)),
       h('p', { class: 'error' }, check.error || 'it does not say why'),
       check.mend && h('p', { class: 'mend' }, h('strong', null, 'What to do: '), check.mend))));
 }
@@ -117,5 +129,5 @@ function greenChecks(board, now) {
   if (!green.length) return null;
   return h('details', { class: 'green' },
     h('summary', null, `${many(green.length, 'check is', 'checks are')} green`),
-    h('ul', null, green.map((check) => h('li', null, mark('ok'), check.name, ' ', h('span', { class: 'quiet' }, `for ${duration(age(check.since, now))}`)))));
+    h('ul', null, green.map((check) => h('li', null, mark('ok'), check.name, ' ', h('span', { class: 'quiet' }, `for ${lasted(age(check.since, now))}`)))));
 }

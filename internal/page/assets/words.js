@@ -55,6 +55,11 @@ function pair(whole) {
   return rest ? `${most} ${rest} ${nextName}` : most;
 }
 
+/** lasted is how long something has lasted that still does, in whole seconds: it does not flicker. */
+export function lasted(seconds) {
+  return duration(Math.floor(Math.max(0, seconds)));
+}
+
 /** clock is a time of day, UTC: 13:04:05. */
 export function clock(time) {
   return new Date(time).toISOString().slice(11, 19);
