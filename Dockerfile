@@ -14,11 +14,16 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 RUN mkdir /data
 
 # The program is alone in its image. CA roots and time zones are inside it; it needs no writable path.
+# There is no HEALTHCHECK: that would need a second program in here. Let what runs the container ask /healthz and /readyz.
 FROM scratch
 ARG VERSION=unknown
+ARG COMMIT=unknown
 LABEL org.opencontainers.image.title="poller" \
       org.opencontainers.image.description="Polls ZEGOCLOUD ZIM for the online state of users and publishes what changed on NATS JetStream" \
       org.opencontainers.image.source="https://github.com/zim-presence/poller" \
+      org.opencontainers.image.documentation="https://github.com/zim-presence/poller/tree/main/docs" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.version="$VERSION"
 COPY --from=build /src/bin/poller /poller
 # For those who let NATS run inside: mount a volume here. A new volume takes this owner.
