@@ -30,6 +30,7 @@ type config struct {
 	Stream       streamConfig       `yaml:"stream"`
 	Retention    retentionConfig    `yaml:"retention"`
 	HTTP         httpConfig         `yaml:"http"`
+	Callback     callbackConfig     `yaml:"callback"`
 	Log          logConfig          `yaml:"log"`
 
 	// origins says for each key that was given where it was given; a key without one has its default.
@@ -62,27 +63,36 @@ type tlsConfig struct {
 
 // zimConfig is the one app, or without an app id what the entries of apps inherit.
 type zimConfig struct {
-	AppID            uint32        `yaml:"app_id"` // 0: no app given here
-	ServerSecret     secret        `yaml:"server_secret"`
-	ServerSecretFile string        `yaml:"server_secret_file"`
-	BaseURL          string        `yaml:"base_url"`
-	Rate             float64       `yaml:"rate"` // requests a second, over 0
-	BatchSize        int           `yaml:"batch_size"`
-	Timeout          time.Duration `yaml:"timeout"` // of one attempt
+	AppID            uint32 `yaml:"app_id"` // 0: no app given here
+	ServerSecret     secret `yaml:"server_secret"`
+	ServerSecretFile string `yaml:"server_secret_file"`
+	// CallbackSecret signs ZIM's callbacks; empty: none are taken.
+	CallbackSecret     secret `yaml:"callback_secret"`
+	CallbackSecretFile string `yaml:"callback_secret_file"`
+
+	BaseURL   string        `yaml:"base_url"`
+	Rate      float64       `yaml:"rate"` // requests a second, over 0
+	BatchSize int           `yaml:"batch_size"`
+	Timeout   time.Duration `yaml:"timeout"` // of one attempt
 }
 
-// appConfig is one ZIM app. After loading, ServerSecret is filled from whichever form was given, and fields that
-// were left out hold what zim and schedule say.
+// appConfig is one ZIM app. After loading, ServerSecret and CallbackSecret are filled from whichever form was given, and
+// fields that were left out hold what zim and schedule say.
 type appConfig struct {
-	AppID            uint32        `yaml:"app_id"`
-	ServerSecret     secret        `yaml:"server_secret"`
-	ServerSecretFile string        `yaml:"server_secret_file"`
-	ServerSecretEnv  string        `yaml:"server_secret_env"`
-	Schedule         string        `yaml:"schedule"`
-	BaseURL          string        `yaml:"base_url"`
-	Rate             float64       `yaml:"rate"`
-	BatchSize        int           `yaml:"batch_size"`
-	Timeout          time.Duration `yaml:"timeout"`
+	AppID            uint32 `yaml:"app_id"`
+	ServerSecret     secret `yaml:"server_secret"`
+	ServerSecretFile string `yaml:"server_secret_file"`
+	ServerSecretEnv  string `yaml:"server_secret_env"`
+	// CallbackSecret signs ZIM's callbacks; empty: none are taken.
+	CallbackSecret     secret `yaml:"callback_secret"`
+	CallbackSecretFile string `yaml:"callback_secret_file"`
+	CallbackSecretEnv  string `yaml:"callback_secret_env"`
+
+	Schedule  string        `yaml:"schedule"`
+	BaseURL   string        `yaml:"base_url"`
+	Rate      float64       `yaml:"rate"`
+	BatchSize int           `yaml:"batch_size"`
+	Timeout   time.Duration `yaml:"timeout"`
 }
 
 // holdConfig says for how long a change must last before it is told, by the status that it leads to; 0: told at once.
@@ -130,6 +140,11 @@ type httpConfig struct {
 
 // names is a list of words: a list in the file, divided by commas in the environment. Nil: none.
 type names []string
+
+// callbackConfig is where ZIM's callbacks of logins and logouts are taken.
+type callbackConfig struct {
+	Listen string `yaml:"listen"` // host:port; empty: nowhere
+}
 
 // logConfig is for zerolog.
 type logConfig struct {

@@ -17,6 +17,7 @@ func (l *loading) resolveApps() {
 	case c.ZIM.AppID != 0:
 		c.Apps = []appConfig{{
 			AppID: c.ZIM.AppID, ServerSecret: c.ZIM.ServerSecret, ServerSecretFile: c.ZIM.ServerSecretFile,
+			CallbackSecret: c.ZIM.CallbackSecret, CallbackSecretFile: c.ZIM.CallbackSecretFile,
 			Schedule: c.Schedule, BaseURL: c.ZIM.BaseURL, Rate: c.ZIM.Rate, BatchSize: c.ZIM.BatchSize, Timeout: c.ZIM.Timeout,
 		}}
 		l.requireSecret("zim", c.ZIM.ServerSecret)
@@ -40,8 +41,10 @@ func (l *loading) resolveApp(key string, a *appConfig) {
 	inherit(l, key, "batch_size", "zim.batch_size", &a.BatchSize, c.ZIM.BatchSize)
 	inherit(l, key, "timeout", "zim.timeout", &a.Timeout, c.ZIM.Timeout)
 
-	l.resolveEnvSecret(key, a)
+	l.resolveEnvSecret(key+".server_secret", &a.ServerSecret, a.ServerSecretFile, a.ServerSecretEnv)
 	a.ServerSecret = resolve(l, key+".server_secret", a.ServerSecret, a.ServerSecretFile, needSecrets)
+	l.resolveEnvSecret(key+".callback_secret", &a.CallbackSecret, a.CallbackSecretFile, a.CallbackSecretEnv)
+	a.CallbackSecret = resolve(l, key+".callback_secret", a.CallbackSecret, a.CallbackSecretFile, needSecrets)
 	if !l.given(key + ".app_id") {
 		l.wrong(key, "app_id is missing")
 	}
@@ -80,6 +83,8 @@ func (l *loading) refuseBoth() {
 		{"zim.app_id", z.AppID != 0},
 		{"zim.server_secret", z.ServerSecret != "" && z.ServerSecretFile == ""},
 		{"zim.server_secret_file", z.ServerSecretFile != ""},
+		{"zim.callback_secret", z.CallbackSecret != "" && z.CallbackSecretFile == ""},
+		{"zim.callback_secret_file", z.CallbackSecretFile != ""},
 	} {
 		if form.given {
 			advice := ""

@@ -88,7 +88,7 @@ func maskWords(text string) string {
 // showsNoSecret says whether a key is one of ours whose value may be shown.
 func showsNoSecret(key string) bool {
 	switch key {
-	case "server_secret", "server_secret_env", "url":
+	case "server_secret", "server_secret_env", "callback_secret", "callback_secret_env", "url":
 		return false
 	}
 	return isLeafKey(reflect.TypeFor[config](), key)

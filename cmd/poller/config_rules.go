@@ -66,7 +66,7 @@ func (l *loading) checkText(key, text string) error {
 		}
 	case "nats.listen":
 		return checkListen(text)
-	case "http.listen":
+	case "http.listen", "callback.listen":
 		if text != "" {
 			return checkListen(text)
 		}

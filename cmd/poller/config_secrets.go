@@ -11,6 +11,7 @@ func (l *loading) resolveSecrets() {
 	c.Database.URL = resolve(l, "database.url", c.Database.URL, c.Database.URLFile, needDatabase)
 	c.NATS.URL = resolve(l, "nats.url", c.NATS.URL, c.NATS.URLFile, needNATS)
 	c.ZIM.ServerSecret = resolve(l, "zim.server_secret", c.ZIM.ServerSecret, c.ZIM.ServerSecretFile, needSecrets)
+	c.ZIM.CallbackSecret = resolve(l, "zim.callback_secret", c.ZIM.CallbackSecret, c.ZIM.CallbackSecretFile, needSecrets)
 }
 
 // resolve chooses between a value and the file that holds it. The environment wins over the configuration file, also
@@ -49,30 +50,30 @@ func sibling(key string, fromEnv bool) string {
 	return key
 }
 
-// resolveEnvSecret reads the secret of an entry of apps from the variable that the entry names.
-func (l *loading) resolveEnvSecret(key string, a *appConfig) {
-	envKey := key + ".server_secret_env"
+// resolveEnvSecret reads a secret of an entry of apps from the variable that the entry names.
+func (l *loading) resolveEnvSecret(key string, into *secret, file, variable string) {
+	envKey := key + "_env"
 	switch {
-	case a.ServerSecretEnv == "":
+	case variable == "":
 		return
-	case a.ServerSecret != "" || a.ServerSecretFile != "":
+	case *into != "" || file != "":
 		l.wrong(envKey, "given beside another form of the secret: only one of them can count")
 		return
-	case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(a.ServerSecretEnv) || len(a.ServerSecretEnv) == secretLength:
+	case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(variable) || len(variable) == secretLength:
 		l.wrong(envKey, "must be the name of an environment variable, not the secret itself")
 		return
 	case l.needs&needSecrets == 0:
 		return
 	}
-	value := secret(l.env[a.ServerSecretEnv])
+	value := secret(l.env[variable])
 	if value == "" {
-		l.wrong(envKey, "the environment variable %s is not set, or empty", a.ServerSecretEnv)
+		l.wrong(envKey, "the environment variable %s is not set, or empty", variable)
 		return
 	}
-	a.ServerSecret = value
-	l.cfg.origins[key+".server_secret"] = l.cfg.origins[envKey]
+	*into = value
+	l.cfg.origins[key] = l.cfg.origins[envKey]
 	if err := checkSecret(string(value)); err != nil {
-		l.wrong(envKey, "the environment variable %s %v", a.ServerSecretEnv, err)
+		l.wrong(envKey, "the environment variable %s %v", variable, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -23,12 +24,33 @@ func (l *loading) checkTogether() {
 	}
 	l.checkRetention()
 	l.checkStale()
+	l.checkCallbacks()
 	if _, port, err := net.SplitHostPort(c.HTTP.Listen); err == nil && port != "0" && c.NATS.URL == "" && c.NATS.Listen == c.HTTP.Listen {
 		key, other := "http.listen", "nats.listen"
 		if l.givenOf(key, other) == other {
 			key, other = other, key
 		}
 		l.wrong(key, "is the same address as %s", other)
+	}
+}
+
+// checkCallbacks holds that whoever listens for callbacks can tell them from forged ones.
+func (l *loading) checkCallbacks() {
+	c := l.cfg
+	if c.Callback.Listen == "" || l.faulty("callback.listen") {
+		return
+	}
+	if _, port, err := net.SplitHostPort(c.Callback.Listen); err == nil && port != "0" {
+		for _, other := range []struct{ key, listen string }{{"http.listen", c.HTTP.Listen}, {"nats.listen", c.NATS.Listen}} {
+			if other.listen == c.Callback.Listen && (other.key != "nats.listen" || c.NATS.URL == "") {
+				l.wrong("callback.listen", "is the same address as %s", other.key)
+			}
+		}
+	}
+	signs := func(a appConfig) bool { return a.CallbackSecret != "" }
+	if l.needs&needSecrets != 0 && len(c.Apps) > 0 && len(l.faults) == 0 && !slices.ContainsFunc(c.Apps, signs) {
+		l.wrong("callback.listen", "no app has a callback secret: nothing could be told from what is forged. Give it as zim.callback_secret "+
+			"(POLLER_ZIM_CALLBACK_SECRET), as a file, or in the entries of apps")
 	}
 }
 
