@@ -68,9 +68,9 @@ const lowRate = 0.75
 // rated shows the working rate, and says when ZIM takes much less than the setting,
 // and when it takes all of it again.
 func (a *app) rated(rate float64) {
-	a.metrics.SetRate(rate)
 	a.verdict.mu.Lock()
 	defer a.verdict.mu.Unlock()
+	a.metrics.SetRate(rate, a.full)
 	switch {
 	case !a.verdict.slow && rate < lowRate*a.full:
 		a.verdict.slow = true

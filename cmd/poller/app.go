@@ -80,14 +80,14 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	it.rate = a.Rate
 	it.panel.configured(a.Schedule, a.Rate)
 	it.clock, it.full = clock.New(nil), it.budget.Rate()
-	it.metrics.SetRate(it.full)
+	it.metrics.SetRate(it.full, it.full)
 	it.terms = ledger.Terms{Owner: me, TTL: cfg.Lease.TTL, Window: it.budget.Window()}
 	it.list = &watched{Watchlist: watchlist.New(db.Pool), app: a.AppID, log: it.log}
 	it.ledger = ledger.New(db.Pool, a.AppID, log)
 	it.zim, err = zim.New(zim.Config{
 		BaseURL: a.BaseURL, AppID: a.AppID, Secret: string(a.ServerSecret), Rate: a.Rate, BatchSize: a.BatchSize,
-		Timeout: a.Timeout, Budget: it.budget, Allowed: it.holder.allowed, Now: it.clock.Now,
-		Attempted: it.attempted, Outage: it.outage, Log: log,
+		Timeout: a.Timeout, Budget: awaited{it.budget, it.metrics}, Allowed: it.holder.allowed, Now: it.clock.Now,
+		Attempted: it.attempted, Retried: it.metrics.Retried, Outage: it.outage, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("app %d: %w", a.AppID, err)

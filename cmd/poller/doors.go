@@ -5,11 +5,15 @@ import (
 	"iter"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/zim-presence/poller/internal/budget"
 	"github.com/zim-presence/poller/internal/ledger"
 	"github.com/zim-presence/poller/internal/poll"
+	"github.com/zim-presence/poller/internal/status"
+	"github.com/zim-presence/poller/internal/stream"
 	"github.com/zim-presence/poller/internal/watchlist"
 	"github.com/zim-presence/poller/internal/zim"
 	"github.com/zim-presence/poller/presence"
@@ -49,6 +53,35 @@ func (a asker) Ask(ctx context.Context, users iter.Seq[presence.User], answers c
 func (a asker) Confirm(ctx context.Context, users []presence.User, answers chan<- presence.Answer) (poll.Asked, error) {
 	asked, err := a.Client.Confirm(ctx, users, answers)
 	return poll.Asked{Requests: asked.Requests, Invented: asked.Invented, Failure: asked.Failure}, err
+}
+
+// awaited is the budget, with the time that is waited for it.
+type awaited struct {
+	*budget.Limiter
+	metrics *status.App
+}
+
+// Take waits for a slot.
+func (b awaited) Take(ctx context.Context) (sent func(), err error) {
+	defer b.metrics.AwaitSlot()()
+	return b.Limiter.Take(ctx)
+}
+
+// published is the stream as the relay wants it, with the time that acknowledgements
+// take.
+type published struct {
+	*stream.Stream
+	metrics *status.App
+}
+
+// Append publishes.
+func (s published) Append(ctx context.Context, after uint64, events []presence.Event, acked func(i int)) (n int, err error) {
+	began := time.Now()
+	n, err = s.Stream.Append(ctx, after, events, acked)
+	if err == nil && n > 0 {
+		s.metrics.Published(time.Since(began))
+	}
+	return n, err
 }
 
 // lost is who is missing in the bucket, from the one who finds it to the sweep

@@ -66,7 +66,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 func (a *app) relay(control *relay.Teller) *relay.Relay {
 	a.checks.Expect(a.check("stream"), 0)
 	return &relay.Relay{
-		App: a.id, Ledger: a.ledger, Cursors: a.ledger, Stream: a.stream, Woken: a.woken, Log: a.log,
+		App: a.id, Ledger: a.ledger, Cursors: a.ledger, Stream: published{a.stream, a.metrics}, Woken: a.woken, Log: a.log,
 		Told: func(e *presence.Event, more int64) {
 			a.metrics.Told(1, *e, more)
 			a.panel.told(e, more)
@@ -124,7 +124,7 @@ func (a *app) counted(c diff.Census) {
 // uncounted forgets it: another replica knows better now.
 func (a *app) uncounted() {
 	a.census.Store(nil)
-	a.metrics.SetCensus(status.Census{})
+	a.metrics.TermOver()
 }
 
 // moves shows a sweep under way.
@@ -197,6 +197,15 @@ func dropped(r poll.Report) error {
 	}
 	return fmt.Errorf("%d of %d watched users are gone from the watchlist at once; they are removed if the next sweep finds the same, "+
 		"or at once with watchlist.allow_sudden_drop", r.RemovalsHeld, r.Watched)
+}
+
+// seen shows how the lease looks from outside.
+func (a *app) seen(lease ledger.LeaseSight, free bool) {
+	state := status.LeaseStandby
+	if free {
+		state = status.LeaseFree
+	}
+	a.metrics.SeenLease(state, lease.Epoch)
 }
 
 // blind returns an error when a complete sweep saw nobody at all.

@@ -44,6 +44,7 @@ type parts struct {
 func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err error) {
 	p := &parts{cfg: cfg, me: owner(), metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), lookout: newLookout(), log: log}
 	p.checks.MendBy(mendOf)
+	p.metrics.Show(p.checks)
 	defer func() {
 		if err != nil {
 			_ = p.close() // the first error says what is wrong

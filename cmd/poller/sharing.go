@@ -82,6 +82,7 @@ func (s *sharing) blind(err error) {
 		a.leave.takeBack()
 		if !a.held() {
 			a.waiting(err)
+			a.metrics.SeenLease(status.LeaseUnknown, 0)
 		}
 	}
 	clear(s.free)
@@ -103,6 +104,7 @@ func (s *sharing) follow(sight ledger.Sight) {
 			ours++
 		}
 		held, free := a.held(), sight.Takeable(a.id)
+		a.seen(sight.Leases[a.id], free)
 		if held && !mine && sight.Leases[a.id].Owner == s.me {
 			a.leave.say()
 		} else {

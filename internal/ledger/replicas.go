@@ -57,6 +57,8 @@ type LeaseSight struct {
 	Owner string
 	// Takeable tells whether somebody else may take it.
 	Takeable bool
+	// Epoch is that of the newest lease.
+	Epoch int64
 }
 
 // Takeable tells whether the lease of app may be taken; one that was never held
@@ -159,13 +161,13 @@ func (r *Replicas) join(ctx context.Context) error {
 func (r *Replicas) read(ctx context.Context) (Sight, error) {
 	sight := Sight{Leases: map[uint32]LeaseSight{}}
 	rows, err := r.conn.Query(ctx, `
-		select owner, apps, 0::bigint as app_id, false as takeable
+		select owner, apps, 0::bigint as app_id, false as takeable, 0::bigint as epoch
 		  from (select owner, apps,`+takeable+`
 		          from replicas) r
 		 where not (expired or gone)
 		 union all
-		select coalesce(owner, ''), null, app_id, free or expired or gone
-		  from (select app_id, owner,`+takeable+`
+		select coalesce(owner, ''), null, app_id, free or expired or gone, epoch
+		  from (select app_id, owner, epoch,`+takeable+`
 		          from apps) a`)
 	if err != nil {
 		return Sight{}, err
@@ -174,11 +176,12 @@ func (r *Replicas) read(ctx context.Context) (Sight, error) {
 	var apps []uint32
 	var app uint32
 	var can bool
-	_, err = pgx.ForEachRow(rows, []any{&owner, &apps, &app, &can}, func() error {
+	var epoch int64
+	_, err = pgx.ForEachRow(rows, []any{&owner, &apps, &app, &can, &epoch}, func() error {
 		if app == 0 {
 			sight.Live = append(sight.Live, Replica{owner, apps})
 		} else {
-			sight.Leases[app] = LeaseSight{owner, can}
+			sight.Leases[app] = LeaseSight{owner, can, epoch}
 		}
 		apps = nil
 		return nil

@@ -136,20 +136,20 @@ func TestReplicasSeeLeases(t *testing.T) {
 		t.Errorf("an app that was never held: %+v, want it takeable", sight.Leases)
 	}
 	lease := win(t, l)
-	see("held,", LeaseSight{"test", false})
+	see("held,", LeaseSight{"test", false, 1})
 	lease.stop()
 	<-lease.kept
 	closeConn(lease.conn)
 	eventually(t, "the lease's session looks gone", func() bool { return look(t, a).Takeable(app) })
-	see("with its session gone", LeaseSight{"test", true})
+	see("with its session gone", LeaseSight{"test", true, 1})
 	execute(t, pool, `update apps set session_pid = null where app_id = $1`, app)
-	see("behind a pooler", LeaseSight{"test", false})
+	see("behind a pooler", LeaseSight{"test", false, 1})
 	execute(t, pool, `update apps set expires_at = clock_timestamp() where app_id = $1`, app)
-	see("expired,", LeaseSight{"test", true})
+	see("expired,", LeaseSight{"test", true, 1})
 	if err := lease.Release(t.Context(), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	see("released,", LeaseSight{"", true})
+	see("released,", LeaseSight{"", true, 1})
 }
 
 // What cannot be read is not known, and a look does not wait for ever.

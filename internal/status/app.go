@@ -1,6 +1,7 @@
 package status
 
 import (
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,35 +15,42 @@ type App struct {
 	requests, transitions, missed, suppressed                                                                    counts
 	started, completed, broken, skipped, seen, invented, told, slots, heldUsers, controlFailures, controlGivenUp prometheus.Counter
 	running, complete, watched, invalid, long, sweepRequests                                                     prometheus.Gauge
-	held, epoch, rate, heldChanges                                                                               prometheus.Gauge
-	request, sweep, commit, delay                                                                                prometheus.Observer
+	rate, limit, heldChanges, coverage                                                                           prometheus.Gauge
+	request, sweep, commit, publish, delay                                                                       prometheus.Observer
 	lag                                                                                                          *lag
 
 	incidents     counts
 	incidentUsers prometheus.Gauge
 	breaker, skew prometheus.Gauge
 	census        census
+
+	retries  prometheus.Counter
+	slotWait slotWait
+	lease    *leased
 }
 
 func newApp(f families, app string) *App {
-	return &App{
+	a := &App{
 		requests: countsBy(f.requests, app, results()), transitions: countsBy(f.transitions, app, kinds()),
 		missed: countsBy(f.missed, app, reasons()), suppressed: countsBy(f.suppressed, app, whys()), heldChanges: f.heldChanges.WithLabelValues(app),
 		started: f.started.WithLabelValues(app), completed: f.sweeps.WithLabelValues(app, complete),
 		broken: f.sweeps.WithLabelValues(app, partial), skipped: f.skipped.WithLabelValues(app),
 		seen: f.seen.WithLabelValues(app), invented: f.invented.WithLabelValues(app), heldUsers: f.heldUsers.WithLabelValues(app), told: f.told.WithLabelValues(app),
 		controlFailures: f.controlFailures.WithLabelValues(app), controlGivenUp: f.controlGivenUp.WithLabelValues(app),
-		slots: f.slots.WithLabelValues(app), rate: f.rate.WithLabelValues(app),
+		slots: f.slots.WithLabelValues(app), rate: f.rate.WithLabelValues(app), limit: f.limit.WithLabelValues(app),
+		retries: f.retries.WithLabelValues(app), slotWait: slotWait{seconds: f.slotWait.WithLabelValues(app)},
 		running: f.running.WithLabelValues(app), complete: f.complete.WithLabelValues(app),
 		watched: f.watched.WithLabelValues(app), invalid: f.invalid.WithLabelValues(app), long: f.long.WithLabelValues(app),
-		sweepRequests: f.sweepRequests.WithLabelValues(app), held: f.held.WithLabelValues(app), epoch: f.epoch.WithLabelValues(app),
+		sweepRequests: f.sweepRequests.WithLabelValues(app), coverage: f.coverage.WithLabelValues(app), lease: newLeased(f, app),
 		request: f.request.WithLabelValues(app), sweep: f.sweep.WithLabelValues(app), commit: f.commit.WithLabelValues(app),
-		delay:     f.delay.WithLabelValues(app),
+		delay: f.delay.WithLabelValues(app), publish: f.publish.WithLabelValues(app),
 		incidents: countsBy(f.incidents, app, outcomes()), incidentUsers: f.incidentUsers.WithLabelValues(app),
 		breaker: f.breaker.WithLabelValues(app), skew: f.skew.WithLabelValues(app),
 		census: newCensus(f.census, app),
 		lag:    newLag(f.lag.WithLabelValues(app), app),
 	}
+	a.coverage.Set(math.NaN())
+	return a
 }
 
 // Attempted counts one request and the time that it took. The result is one of
@@ -51,12 +59,6 @@ func (a *App) Attempted(result string, elapsed time.Duration) {
 	a.requests.of(result).Inc()
 	a.request.Observe(elapsed.Seconds())
 }
-
-// BudgetSpent counts n more slots of the budget.
-func (a *App) BudgetSpent(n uint64) { a.slots.Add(float64(n)) }
-
-// SetRate says how many requests a second the budget allows at the moment.
-func (a *App) SetRate(rate float64) { a.rate.Set(rate) }
 
 // SetBreaker says whether requests are held up because ZIM does not answer.
 func (a *App) SetBreaker(open bool) { a.breaker.Set(flag(open)) }
@@ -72,6 +74,10 @@ func (a *App) Recorded(c presence.Changes, elapsed time.Duration) {
 	}
 	a.commit.Observe(elapsed.Seconds())
 }
+
+// Published notes the time that it took to have a group of events acknowledged by the
+// stream, from the first sending to the last acknowledgement.
+func (a *App) Published(elapsed time.Duration) { a.publish.Observe(elapsed.Seconds()) }
 
 // SetHeldChanges says how many changes wait to be confirmed.
 func (a *App) SetHeldChanges(n int) { a.heldChanges.Set(float64(n)) }
@@ -110,13 +116,6 @@ func (a *App) ControlFailed() { a.controlFailures.Inc() }
 
 // ControlGivenUp counts a message for it that never will be told.
 func (a *App) ControlGivenUp() { a.controlGivenUp.Inc() }
-
-// SetLease says whether this process holds the app's lease, and the epoch of
-// the newest lease that it held or saw; 0 for none.
-func (a *App) SetLease(held bool, epoch int64) {
-	a.held.Set(flag(held))
-	a.epoch.Set(float64(epoch))
-}
 
 func flag(b bool) float64 {
 	if b {

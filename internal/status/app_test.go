@@ -70,7 +70,19 @@ func TestAppCounts(t *testing.T) {
 			"request_duration_seconds count": 4, "request_duration_seconds sum": 1,
 		}},
 		{"budget", func(a *App) { a.BudgetSpent(1); a.BudgetSpent(20) }, map[string]float64{"budget_slots_total": 21}},
-		{"rate", func(a *App) { a.SetRate(20); a.SetRate(7.5) }, map[string]float64{"budget_rate": 7.5}},
+		{"rate", func(a *App) { a.SetRate(20, 20); a.SetRate(7.5, 20) }, map[string]float64{"budget_rate": 7.5, "budget_limit": 20}},
+		{"retries", func(a *App) { a.Retried(); a.Retried() }, map[string]float64{"retries_total": 2}},
+		{"waits for slots", func(a *App) {
+			first := a.AwaitSlot()
+			time.Sleep(2 * time.Second)
+			second := a.AwaitSlot() // beside the first: time is not counted twice
+			time.Sleep(time.Second)
+			first()
+			time.Sleep(time.Second)
+			second()
+			time.Sleep(time.Minute)
+			a.AwaitSlot()()
+		}, map[string]float64{"budget_wait_seconds_total": 4}},
 		{"an outage", func(a *App) { a.SetBreaker(true) }, map[string]float64{"breaker_open": 1}},
 		{"an outage that is over", func(a *App) { a.SetBreaker(true); a.SetBreaker(false) }, map[string]float64{}},
 		{"clocks", func(a *App) { a.SetSkew(-1500 * time.Millisecond) }, map[string]float64{"zim_clock_skew_seconds": -1.5}},
@@ -88,6 +100,13 @@ func TestAppCounts(t *testing.T) {
 			"sweeps_started_total": 1, "sweeps_total complete": 1, "watched_users": 301, "invalid_users": 2, "long_users": 3,
 			"seen_users_total": 290, "invented_users_total": 4, "held_users_total": 6, "missed_users_total absent": 7, "missed_users_total refused": 1,
 			"missed_users_total other": 4, "last_sweep_requests": 5, "sweep_duration_seconds count": 1, "sweep_duration_seconds sum": 2,
+			"last_complete_sweep_timestamp_seconds": 1_700_000_000.25, "coverage_ratio": 290. / 301,
+		}},
+		{"a sweep of a term that is over", func(a *App) {
+			a.SweepEnded(Sweep{Watched: 4, Seen: 3, Finished: time.UnixMilli(1_700_000_000_250), Complete: true})
+			a.TermOver()
+		}, map[string]float64{
+			"sweeps_total complete": 1, "watched_users": 4, "seen_users_total": 3, "sweep_duration_seconds count": 1,
 			"last_complete_sweep_timestamp_seconds": 1_700_000_000.25,
 		}},
 		{"a sweep that nobody answers", func(a *App) {
@@ -99,7 +118,7 @@ func TestAppCounts(t *testing.T) {
 			"sweep_duration_seconds count": 2, "last_complete_sweep_timestamp_seconds": 1_700_000_000.25,
 		}},
 		{"a sweep about nobody", func(a *App) { a.SweepEnded(Sweep{Finished: time.UnixMilli(1_700_000_000_250), Complete: true}) }, map[string]float64{
-			"sweeps_total complete": 1, "sweep_duration_seconds count": 1, "last_complete_sweep_timestamp_seconds": 1_700_000_000.25,
+			"sweeps_total complete": 1, "sweep_duration_seconds count": 1, "coverage_ratio": 1, "last_complete_sweep_timestamp_seconds": 1_700_000_000.25,
 		}},
 		{"a sweep broken off", func(a *App) {
 			a.SweepStarted(300)
@@ -132,8 +151,11 @@ func TestAppCounts(t *testing.T) {
 		}},
 		{"a census that is forgotten", func(a *App) {
 			a.SetCensus(Census{Online: 3, Ages: [12]int{2: 3}, Median: 11 * time.Second, P99: 12 * time.Second, Oldest: 12 * time.Second})
-			a.SetCensus(Census{})
+			a.TermOver()
 		}, map[string]float64{}},
+		{"an append", func(a *App) { a.Published(250 * time.Millisecond) }, map[string]float64{
+			"publish_duration_seconds count": 1, "publish_duration_seconds sum": 0.25,
+		}},
 		{"incidents", func(a *App) {
 			a.SetIncidentUsers(90)
 			a.Incident("released")
@@ -161,14 +183,23 @@ func TestAppCounts(t *testing.T) {
 			"lag_events": 7, "lag_seconds": 3660,
 		}},
 		{"no lag", func(a *App) { a.SetLag(7, time.Minute); a.SetLag(0, time.Minute) }, map[string]float64{}},
-		{"a lease", func(a *App) { a.SetLease(true, 12) }, map[string]float64{"lease_held": 1, "lease_epoch": 12}},
-		{"a lease lost", func(a *App) { a.SetLease(true, 12); a.SetLease(false, 13) }, map[string]float64{"lease_epoch": 13}},
+		{"a lease", func(a *App) { a.SetLease(true, 12) }, map[string]float64{"lease_held": 1, "lease_epoch": 12, "lease_state held": 1}},
+		{"a lease lost", func(a *App) { a.SetLease(true, 12); a.SetLease(false, 0) }, map[string]float64{"lease_epoch": 12}},
+		{"another's lease", func(a *App) { a.SetLease(true, 12); a.SetLease(false, 0); a.SeenLease(LeaseStandby, 13) }, map[string]float64{
+			"lease_epoch": 13, "lease_state standby": 1,
+		}},
+		{"what was seen a moment before it was taken", func(a *App) { a.SetLease(true, 12); a.SeenLease(LeaseFree, 11) }, map[string]float64{
+			"lease_held": 1, "lease_epoch": 12, "lease_state held": 1,
+		}},
+		{"nobody's lease", func(a *App) { a.SeenLease(LeaseFree, 0); a.SetLease(false, 0) }, map[string]float64{"lease_state free": 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := NewMetrics("v1")
 				c.do(m.App(7))
-				if diff := cmp.Diff(c.want, series(t, m)); diff != "" {
+				got := series(t, m)
+				delete(got, "lease_state unknown") // as long as nobody has looked
+				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("series (-want +got):\n%s", diff)
 				}
 			})

@@ -101,6 +101,12 @@ func age(of time.Duration, answered int) float64 {
 	return of.Seconds()
 }
 
-// SetCensus says how everybody stands; the zero Census, that this process does not
-// know.
+// SetCensus says how everybody stands.
 func (a *App) SetCensus(c Census) { a.census.set(c) }
+
+// TermOver says that this process does not know any more how everybody stands, nor how
+// many were answered.
+func (a *App) TermOver() {
+	a.census.set(Census{})
+	a.coverage.Set(math.NaN())
+}

@@ -32,7 +32,10 @@ func TestDocumentIsTheRegistry(t *testing.T) {
 
 func TestDocumentNamesEveryWord(t *testing.T) {
 	page := page(t)
-	for _, word := range slices.Concat(results(), reasons(), kinds(), outcomes(), unders(), []string{complete, partial, other, median, p99, oldest}) {
+	for _, word := range slices.Concat(results(), reasons(), kinds(), outcomes(), unders(), []string{
+		complete, partial, other, median, p99, oldest,
+		string(LeaseHeld), string(LeaseStandby), string(LeaseFree), string(LeaseUnknown),
+	}) {
 		if !strings.Contains(page, "`"+word+"`") {
 			t.Errorf("docs/metrics.md does not name the label %q", word)
 		}
@@ -42,6 +45,9 @@ func TestDocumentNamesEveryWord(t *testing.T) {
 func TestMetricsAreNamedByConvention(t *testing.T) {
 	m := NewMetrics("v1")
 	m.App(1)
+	checks := NewChecks()
+	checks.Expect("nats", 0)
+	m.Show(checks)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +62,9 @@ func registered(t *testing.T) (poller map[string]documented, rest []string) {
 	t.Helper()
 	m := NewMetrics("v1")
 	m.App(1)
+	checks := NewChecks()
+	checks.Expect("nats", 0)
+	m.Show(checks)
 	gathered, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

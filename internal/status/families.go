@@ -6,26 +6,20 @@ import "github.com/prometheus/client_golang/prometheus"
 type families struct {
 	requests, transitions, missed, sweeps                                                                 *prometheus.CounterVec
 	started, skipped, seen, invented, told, slots, heldUsers, controlFailures, controlGivenUp, suppressed *prometheus.CounterVec
-	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate                      *prometheus.GaugeVec
-	heldChanges                                                                                           *prometheus.GaugeVec
-	request, sweep, commit, delay                                                                         *prometheus.HistogramVec
+	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate, limit               *prometheus.GaugeVec
+	heldChanges, coverage, leaseState                                                                     *prometheus.GaugeVec
+	request, sweep, commit, publish, delay                                                                *prometheus.HistogramVec
 
 	incidents     *prometheus.CounterVec
 	incidentUsers *prometheus.GaugeVec
 	breaker, skew *prometheus.GaugeVec
 	census        censusFamilies
+
+	retries, slotWait *prometheus.CounterVec
 }
 
 func newFamilies(r prometheus.Registerer) families {
-	return families{
-		requests: counters(r, "poller_requests_total", "Requests sent to ZIM, repetitions included, by what became of each.", "result"),
-		request: histograms(r, "poller_request_duration_seconds", "Time from sending a request to the end of its reply or its failure.",
-			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
-		slots:   counters(r, "poller_budget_slots_total", "Slots of the request budget that were spent."),
-		rate:    gauges(r, "poller_budget_rate", "Requests a second that are allowed at the moment: the setting, or less since ZIM said that it is too much."),
-		breaker: gauges(r, "poller_breaker_open", "1 while ZIM does not answer and requests are held up, but for one at a time."),
-		skew:    gauges(r, "poller_zim_clock_skew_seconds", "How far this machine's clock is ahead of ZIM's, by the dates of its replies; 0 while nothing is known."),
-
+	f := families{
 		started: counters(r, "poller_sweeps_started_total", "Sweeps begun."),
 		sweeps:  counters(r, "poller_sweeps_total", "Sweeps ended, by whether everybody was asked about (complete) or the sweep was broken off (partial).", "outcome"),
 		skipped: counters(r, "poller_sweeps_skipped_total", "Due times for which no sweep was begun because one was running and another waiting."),
@@ -34,6 +28,9 @@ func newFamilies(r prometheus.Registerer) families {
 			.1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
 		complete:      gauges(r, "poller_last_complete_sweep_timestamp_seconds", "Unix time at which the newest complete sweep ended that brought an answer, or had nobody to ask about; 0 until this process has ended one."),
 		sweepRequests: gauges(r, "poller_last_sweep_requests", "Requests sent by the newest sweep, repetitions included."),
+
+		coverage: gauges(r, "poller_coverage_ratio",
+			"Share of the watched users who were answered by the newest complete sweep, 0 to 1; NaN where this process has ended none in this term."),
 
 		watched:   gauges(r, "poller_watched_users", "Users on the watchlist of the newest sweep."),
 		invalid:   gauges(r, "poller_invalid_users", "Users on the watchlist of the newest sweep who are never asked about because their id is illegal."),
@@ -47,6 +44,9 @@ func newFamilies(r prometheus.Registerer) families {
 		heldChanges: gauges(r, "poller_held_changes", "Changes that were seen and wait to be confirmed before they are told."),
 		suppressed:  counters(r, "poller_suppressed_changes_total", "Changes that were seen and will never be told, by why.", "why"),
 		commit: histograms(r, "poller_commit_duration_seconds", "Time that a commit to the ledger took.",
+			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+		publish: histograms(r, "poller_publish_duration_seconds",
+			"Time from sending a group of up to 2000 events to the stream to the acknowledgement of the last one.",
 			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
 		told: counters(r, "poller_told_events_total", "Events acknowledged by the event stream."),
 		delay: histograms(r, "poller_event_delay_seconds", "Time from observing the newest event of a group to the stream's acknowledgement of the group.",
@@ -62,9 +62,29 @@ func newFamilies(r prometheus.Registerer) families {
 
 		census: newCensusFamilies(r),
 
-		held:  gauges(r, "poller_lease_held", "1 while this process holds the lease of the app."),
+		held: gauges(r, "poller_lease_held", "1 while this process holds the lease of the app."),
+		leaseState: gauges(r, "poller_lease_state",
+			"1 for how the lease stands, as this process sees it, and 0 for all else.", "state"),
 		epoch: gauges(r, "poller_lease_epoch", "Epoch of the newest lease that this process held or saw."),
 	}
+	f.asking(r)
+	return f
+}
+
+// asking makes those of asking ZIM, and of its budget.
+func (f *families) asking(r prometheus.Registerer) {
+	f.requests = counters(r, "poller_requests_total", "Requests sent to ZIM, repetitions included, by what became of each.", "result")
+	f.request = histograms(r, "poller_request_duration_seconds", "Time from sending a request to the end of its reply or its failure.",
+		.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
+	f.retries = counters(r, "poller_retries_total",
+		"Times that a batch was to be asked once more, because a request or a connect brought nothing, or not everybody.")
+	f.slots = counters(r, "poller_budget_slots_total", "Slots of the request budget that were spent.")
+	f.rate = gauges(r, "poller_budget_rate", "Requests a second that are allowed at the moment: the setting, or less since ZIM said that it is too much.")
+	f.limit = gauges(r, "poller_budget_limit", "Requests a second that are allowed while ZIM does not complain: the setting.")
+	f.slotWait = counters(r, "poller_budget_wait_seconds_total",
+		"Time in which a request waited for its slot: a second a second, while the budget is what a sweep waits for.")
+	f.breaker = gauges(r, "poller_breaker_open", "1 while ZIM does not answer and requests are held up, but for one at a time.")
+	f.skew = gauges(r, "poller_zim_clock_skew_seconds", "How far this machine's clock is ahead of ZIM's, by the dates of its replies; 0 while nothing is known.")
 }
 
 func counters(r prometheus.Registerer, name, help string, labels ...string) *prometheus.CounterVec {

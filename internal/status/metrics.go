@@ -17,6 +17,7 @@ type Metrics struct {
 	families        families
 	replicas, share prometheus.Gauge
 	retention       retention
+	perApp          *roll
 
 	mu   sync.Mutex // guards apps
 	apps map[uint32]*App
@@ -37,8 +38,9 @@ func NewMetrics(version string) *Metrics {
 	}, []string{"version", "goversion"})
 	registry.MustRegister(build)
 	build.WithLabelValues(version, runtime.Version()).Set(1)
+	perApp := &roll{Registerer: registry}
 	m := &Metrics{
-		registry: registry, families: newFamilies(registry), apps: map[uint32]*App{},
+		registry: registry, families: newFamilies(perApp), perApp: perApp, apps: map[uint32]*App{},
 		replicas: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "poller_replicas_live", Help: "Replicas that live, this one included; 0 while this process cannot see it.",
 		}),
@@ -70,4 +72,20 @@ func (m *Metrics) App(id uint32) *App {
 		m.apps[id] = a
 	}
 	return a
+}
+
+// Forget takes all series of an app out, which is not polled here any more. Its App is
+// not to be used behind it; the next call of [Metrics.App] makes another.
+func (m *Metrics) Forget(id uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, known := m.apps[id]
+	if !known {
+		return
+	}
+	delete(m.apps, id)
+	m.registry.Unregister(a.lag.seconds)
+	for _, f := range m.perApp.families {
+		f.DeletePartialMatch(prometheus.Labels{"app": strconv.FormatUint(uint64(id), 10)})
+	}
 }

@@ -54,6 +54,10 @@ func (a *App) SweepEnded(s Sweep) {
 		return
 	}
 	a.completed.Inc()
+	a.coverage.Set(1)
+	if s.Watched > 0 {
+		a.coverage.Set(float64(s.Seen) / float64(s.Watched))
+	}
 	if s.Seen > 0 || s.Watched == 0 { // else nothing is known that was not known before
 		a.complete.Set(float64(s.Finished.UnixMilli()) / 1000)
 	}
