@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"sync"
 
 	"github.com/zim-presence/poller/internal/zim"
@@ -12,6 +13,7 @@ type verdict struct {
 	mu     sync.Mutex // guards all below
 	sweep  error      // why the last sweep saw nobody
 	outage error      // why requests are held up
+	away   error      // why nothing comes from ZIM, though nobody holds it up
 	slow   bool       // the rate has been said to be low
 }
 
@@ -20,11 +22,30 @@ func (a *app) outage(why error) {
 	a.verdict.mu.Lock()
 	defer a.verdict.mu.Unlock()
 	a.verdict.outage = why
-	if why == nil {
-		why = a.verdict.sweep
+	a.metrics.SetBreaker(why != nil)
+	a.judgeZIM()
+}
+
+// reached notes whether anything comes from ZIM, as far as anybody tried. That it does
+// is no news before there was any other.
+func (a *app) reached(why error) {
+	a.verdict.mu.Lock()
+	defer a.verdict.mu.Unlock()
+	if why == nil && a.verdict.away == nil {
+		return
 	}
-	a.metrics.SetBreaker(a.verdict.outage != nil)
-	a.checks.Set(a.check("zim"), why)
+	a.verdict.away = why
+	a.judgeZIM()
+}
+
+// judgeZIM has the check say what counts most. It wants the lock of the verdict.
+func (a *app) judgeZIM() {
+	a.checks.Set(a.check("zim"), a.verdict.worst())
+}
+
+// worst wants the lock.
+func (v *verdict) worst() error {
+	return cmp.Or(v.outage, v.away, v.sweep)
 }
 
 // answered notes what a sweep says of ZIM: nil for well.
@@ -32,20 +53,15 @@ func (a *app) answered(why error) {
 	a.verdict.mu.Lock()
 	defer a.verdict.mu.Unlock()
 	a.verdict.sweep = why
-	if a.verdict.outage != nil {
-		why = a.verdict.outage
-	}
-	a.checks.Set(a.check("zim"), why)
+	a.judgeZIM()
 }
 
 // trouble is what the check has against ZIM; empty for nothing.
 func (a *app) trouble() string {
 	a.verdict.mu.Lock()
 	defer a.verdict.mu.Unlock()
-	for _, why := range []error{a.verdict.outage, a.verdict.sweep} {
-		if why != nil {
-			return why.Error()
-		}
+	if why := a.verdict.worst(); why != nil {
+		return why.Error()
 	}
 	return ""
 }
@@ -54,7 +70,7 @@ func (a *app) trouble() string {
 // not know is not judged before the first sweep.
 func (a *app) foundOut() {
 	a.verdict.mu.Lock()
-	a.verdict.sweep = nil
+	a.verdict.sweep, a.verdict.away = nil, nil
 	a.verdict.mu.Unlock()
 	if why := a.zim.Outage(); why != nil {
 		a.outage(why)

@@ -45,6 +45,7 @@ type app struct {
 	leave    wish          // that the lease be given up between two sweeps
 	lost     lost          // whom the bucket lacks
 	verdict  verdict
+	telling  sign // of the relay
 	metrics  *status.App
 	checks   *status.Checks
 	evidence *evidence.Book
@@ -121,6 +122,7 @@ func owner() string {
 // hold takes the lease whenever it is to, and runs terms of it until ctx ends.
 func (a *app) hold(ctx context.Context) {
 	pause := newPause()
+	a.checks.Expect(a.check("lease"), 0)
 	for ctx.Err() == nil {
 		a.metrics.SetLease(false, 0)
 		a.metrics.SetBreaker(false)
@@ -129,9 +131,10 @@ func (a *app) hold(ctx context.Context) {
 			return // ctx has ended
 		}
 		a.checks.Set(a.check("lease"), nil)
+		a.checks.Note(a.check("lease"), "held by this process")
 		won := time.Now()
 		a.leave.takeBack() // what was wished of an earlier term
-		err = a.term(ctx, lease, func(ctx context.Context, r *poll.Recorder) error { return r.Run(ctx) })
+		err = a.term(ctx, lease, a.record)
 		if ctx.Err() != nil {
 			a.log.Info().AnErr("cause", err).Msg("stopped")
 			return

@@ -16,10 +16,6 @@ import (
 	"github.com/zim-presence/poller/presence"
 )
 
-// overdueAfter is how late a sweep may be, or how long one may stand still,
-// before readiness turns red.
-const overdueAfter = time.Minute
-
 // recorder is the recording half under a lease, with its metrics and checks.
 func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.Teller) *poll.Recorder {
 	a.foundOut()
@@ -72,8 +68,14 @@ func (a *app) relay(control *relay.Teller) *relay.Relay {
 			a.panel.told(e, more)
 		},
 		Behind: a.behind,
-		Health: func(err error) { a.checks.Set(a.check("stream"), err) },
-		Stands: control.Stands,
+		Health: func(err error) {
+			a.telling.give()
+			a.checks.Set(a.check("stream"), err)
+		},
+		Stands: func(seq int64) {
+			a.telling.give()
+			control.Stands(seq)
+		},
 	}
 }
 

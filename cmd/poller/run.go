@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -37,6 +38,8 @@ type parts struct {
 	log     zerolog.Logger
 	apps    crew
 	lookout *lookout
+
+	schemaUp atomic.Bool // the schema has been seen to be this program's, or newer
 }
 
 // open opens the database and NATS and wires every app. What is embedded is
@@ -143,7 +146,10 @@ func (p *parts) ready(ctx context.Context, migrate bool) error {
 		if err == nil {
 			err = p.schema(ctx, migrate)
 			if err == nil || migrate && !passing(err) && p.db.Ping(ctx) == nil {
-				p.checks.Remove("schema")
+				if err == nil {
+					p.checks.Set("schema", nil)
+					p.schemaUp.Store(true)
+				}
 				return err
 			}
 			p.checks.Set("schema", err)
@@ -203,14 +209,13 @@ func (p *parts) watchOver(ctx context.Context, fail context.CancelCauseFunc) {
 		return p.bus.away()
 	})
 	p.checks.Expect("postgres", 2*(every+patience))
+	p.checks.Expect("schema", 0)
 	var judging sync.WaitGroup
 	defer judging.Wait()
 	judging.Go(func() { p.checks.Run(ctx, p.log) })
 	for {
 		probe, cancel := context.WithTimeout(ctx, patience)
-		if err := p.db.Ping(probe); ctx.Err() == nil {
-			p.checks.Set("postgres", err)
-		}
+		p.probe(probe)
 		cancel()
 		if p.bus.IsClosed() && ctx.Err() == nil {
 			fail(fmt.Errorf("the connection to nats is closed for good: %w", p.bus.LastError()))

@@ -116,6 +116,7 @@ func (s *sharing) follow(sight ledger.Sight) {
 		}
 		a.take.takeBack()
 		a.waiting(nil)
+		a.heldBy(sight.Leases[a.id].Owner, free)
 		if held || !free {
 			delete(s.free, a.id)
 		}

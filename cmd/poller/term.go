@@ -58,7 +58,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 
 	recorder := a.recorder(lease, memory, control)
 	a.panel.sweeps(recorder.Due)
-	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return recorder.Overdue(now, overdueAfter) })
+	a.watchTerm(recorder)
 	defer a.dropChecks()
 	err = work(held, recorder)
 	a.evidence.TermOver()
@@ -84,7 +84,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 func (a *app) dropChecks() {
 	a.metrics.SetLag(0, 0)
 	a.uncounted()
-	for _, subject := range []string{"sweep", "stream", "zim", "watchlist"} {
+	for _, subject := range []string{"sweep", "stream", "lag", "zim", "watchlist"} {
 		a.checks.Remove(a.check(subject))
 	}
 }

@@ -35,7 +35,7 @@ const (
 	// that was missed, or a stream that lost its end, is made good soon.
 	clock = time.Second
 	// recheck is how often a stream that goes is compared with what it has to be.
-	recheck = 10 * time.Second
+	recheck = 5 * time.Second
 	// The waits after a surprise, doubling from the first to the last.
 	firstPause, lastPause = 100 * time.Millisecond, 5 * time.Second
 )
