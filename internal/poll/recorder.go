@@ -106,6 +106,10 @@ type Recorder struct {
 	// never during one, and not before the first.
 	Leave <-chan struct{}
 
+	// Change brings other settings, which count at once, also in the middle of a sweep.
+	// Nil: never.
+	Change <-chan Settings
+
 	// Hints are whom to ask about soon; nil for none. With them Rate is how many requests a
 	// second the budget has at the moment, of which hints take a quarter at the most;
 	// Hinted is called with what becomes of each, and Sooner with how much sooner a change
@@ -145,6 +149,7 @@ type Recorder struct {
 
 	// What goes on beside the sweeps; owned by the goroutine that records.
 	began   time.Time // the term
+	from    time.Time // due times count from here: the last one, or when the schedule changed
 	asked   bool      // about everybody, once in this term
 	judgeAt time.Time // when ages are judged next
 	read    time.Time // the clock, the last time, and when that was
@@ -174,10 +179,11 @@ func (r *Recorder) Run(ctx context.Context) error {
 	defer r.end()
 	due := time.Now()
 	for {
-		r.expect(due)
-		if err := r.sleepUntil(ctx, due); err != nil {
+		var err error
+		if due, err = r.sleepUntil(ctx, due); err != nil {
 			return err
 		}
+		r.from = due
 		report, err := r.sweep(ctx)
 		if errors.Is(err, ErrTermOver) {
 			return err
@@ -191,9 +197,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 		default:
 		}
 		now := time.Now()
-		next, skipped := r.Schedule.after(due, now)
+		next, skipped := r.Schedule.after(r.from, now)
 		if skipped > 0 {
-			_, without := r.Schedule.after(due, now.Add(-report.Waited))
+			_, without := r.Schedule.after(r.from, now.Add(-report.Waited))
 			r.Log.Warn().Int("skipped", skipped).Str("cause", cause(skipped, without, report.Failure, err)).
 				Msg("the sweep lasted longer than the schedule leaves room for")
 			if r.Skipped != nil {
@@ -248,13 +254,15 @@ func (r *Recorder) alive() {
 }
 
 // sleepUntil looks at the clock at least once a minute: it may be set. Meanwhile
-// it does what is due beside the sweeps.
-func (r *Recorder) sleepUntil(ctx context.Context, t time.Time) error {
+// it does what is due beside the sweeps. It returns for when it has slept: another
+// schedule may have come.
+func (r *Recorder) sleepUntil(ctx context.Context, due time.Time) (time.Time, error) {
 	w := between{r}
 	for {
-		left := time.Until(t)
+		r.expect(due)
+		left := time.Until(due)
 		if left <= 0 {
-			return nil
+			return due, nil
 		}
 		timer := time.NewTimer(min(left, time.Minute))
 		var err error
@@ -264,6 +272,12 @@ func (r *Recorder) sleepUntil(ctx context.Context, t time.Time) error {
 			err = ErrGivenUp
 		case <-ctx.Done():
 			err = context.Cause(ctx)
+		case s := <-r.Change:
+			before := r.Schedule
+			err = r.change(ctx, w, s)
+			if r.Schedule != before {
+				due = r.Schedule.Next(r.from)
+			}
 		case answer, open := <-r.lane.answers():
 			err = r.hear(ctx, w, answer, open)
 		case <-r.hints():
@@ -273,7 +287,7 @@ func (r *Recorder) sleepUntil(ctx context.Context, t time.Time) error {
 		}
 		timer.Stop()
 		if err != nil {
-			return err
+			return due, err
 		}
 	}
 }

@@ -187,6 +187,8 @@ func (s *sweep) record(ctx context.Context, answers <-chan presence.Answer) (err
 			}
 		case <-over:
 			return nil
+		case settings := <-s.Change:
+			err = s.change(ctx, s, settings)
 		case again, more := <-s.lane.answers():
 			err = s.hear(ctx, s, again, more)
 		case <-s.hints():
