@@ -181,5 +181,5 @@ func (b *browser) arm() error {
 	if b.ended {
 		return errEnded
 	}
-	return b.control.SetWriteDeadline(time.Now().Add(writeLimit))
+	return b.control.SetWriteDeadline(time.Now().Add(b.live.patience))
 }

@@ -2,6 +2,7 @@ package page
 
 import (
 	"errors"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -69,7 +70,7 @@ func (f *filter) name(t *told) string {
 func (f *filter) shown(t *told) Told {
 	s := Told{
 		App: t.app, Seq: t.seq, User: f.name(t), Kind: t.kind.String(), From: t.from.String(), To: t.to.String(), Detail: t.detail.String(),
-		At: time.UnixMicro(t.observed).UTC(), Delay: float64(t.delay),
+		At: time.UnixMicro(t.observed).UTC(), Delay: math.Round(float64(t.delay)*1e4) / 1e4,
 	}
 	if t.hasAfter {
 		s.After = time.UnixMicro(t.after).UTC().Format(time.RFC3339Nano)

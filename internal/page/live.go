@@ -35,6 +35,8 @@ var (
 //	Put ─→ ring of the newest 8,192 ─┬─→ browser, four times a second
 //	   └─→ newest 200 of the app     └─→ browser that does not read: passed over
 type Live struct {
+	patience time.Duration // with a browser that does not read what it is sent
+
 	mu       sync.Mutex // guards all below; held for the copying of some hundred events at the most
 	all      ring
 	newest   map[uint32]*ring // by app
@@ -58,7 +60,7 @@ type told struct {
 
 // NewLive returns a live list without an event.
 func NewLive() *Live {
-	return &Live{all: ring{most: kept}, newest: map[uint32]*ring{}, browsers: map[*browser]struct{}{}}
+	return &Live{patience: writeLimit, all: ring{most: kept}, newest: map[uint32]*ring{}, browsers: map[*browser]struct{}{}}
 }
 
 // Put adds an event that was told just now, so long after it was known. It waits for
