@@ -71,6 +71,9 @@ func (h *hinted) hint(u presence.User, online bool, now time.Time) Hinting {
 	return HintDoubled // who is said to be so is asked about anyway
 }
 
+// has tells whether a user is one of them.
+func (h *hinted) has(no uint32) bool { return h.users[no] != nil }
+
 // looksAt tells whether a look at the user is under way.
 func (h *hinted) looksAt(no uint32) bool {
 	e := h.users[no]

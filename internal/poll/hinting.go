@@ -132,7 +132,7 @@ func (r *Recorder) hintsDue(now time.Time) (hinted, canaries []presence.User) {
 	r.Memory.AskBeside()
 	if r.gate != nil {
 		for _, u := range r.Memory.DrawOnline(confirmAtOnce-most, r.dice) {
-			if !r.hinted.looksAt(u.No) {
+			if !r.hinted.has(u.No) {
 				canaries = append(canaries, u)
 			}
 		}
