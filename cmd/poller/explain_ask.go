@@ -21,17 +21,21 @@ const (
 )
 
 // daemon is the address of the http listener that is asked; empty where there is none.
-func (c *explainCmd) daemon(cfg config) (string, error) {
-	if c.From == "" {
+func (c *explainCmd) daemon(cfg config) (string, error) { return daemonURL(c.From, cfg) }
+
+// daemonURL is the address of a daemon's http listener: what --from says, or else that of the configuration; empty
+// where there is none.
+func daemonURL(from string, cfg config) (string, error) {
+	if from == "" {
 		return listenerURL(cfg.HTTP.Listen), nil
 	}
-	from := c.From
-	if !strings.Contains(from, "://") {
-		from = "http://" + from
+	text := from
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
 	}
-	u, err := url.Parse(from)
+	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", usagef("--from %q is no address of an http listener, such as http://10.0.0.7:8080", c.From)
+		return "", usagef("--from %q is no address of an http listener, such as http://10.0.0.7:8080", from)
 	}
 	return strings.TrimSuffix(u.String(), "/"), nil
 }

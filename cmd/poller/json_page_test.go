@@ -31,6 +31,7 @@ func TestJSONPage(t *testing.T) {
 		"poller verify":                {verifyReport{}, verifyFinding{}},
 		"poller prune":                 {pruneReport{}, pruneDay{}, pruneSnapshots{}},
 		"poller plan":                  {planReport{}, planHold{}, planMeasured{}, planPoint{}},
+		"poller doctor":                {doctorReport{}, finding{}},
 		"poller forget":                {forgetReport{}, forgetPlace{}},
 		"poller version":               {built{}},
 		"poller explain": {explainReport{}, explainHeld{}, explainEvent{}, explainSweep{}, explainHolder{}, explainDaemon{}, daemonStory{},

@@ -36,6 +36,7 @@ type cli struct {
 	Watch        watchCmd        `cmd:"" help:"The watchlist."`
 	Plan         planCmd         `cmd:"" help:"What a number of users costs: sweep time, delay, share of the budget, and what fits."`
 	Check        checkCmd        `cmd:"" help:"Check the configuration."`
+	Doctor       doctorCmd       `cmd:"" help:"Try everything that can be wrong, and say how it is mended."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the database up to the schema of this program."`
 	ZimSimulator zimSimulatorCmd `cmd:"" name:"zim-simulator" help:"A simulated ZIM on a port, for tests."`
 	Completion   completionCmd   `cmd:"" help:"Print a script by which a shell completes commands and flags."`

@@ -24,6 +24,13 @@ func SignsRight() bool {
 	return sign(vectorApp, vectorNonce, vectorSecret, vectorTime) == vectorSignature
 }
 
+// From these differences of the clocks on somebody should look after them, and ZIM
+// takes no signature any more.
+const (
+	SkewAlarm   = skewAlarm
+	SkewRefused = 10 * time.Minute
+)
+
 // Tried is what one request brought.
 type Tried struct {
 	Attempt
