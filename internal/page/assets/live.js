@@ -28,7 +28,7 @@ export class Live {
     this.#rows = rows;
     this.#state = state;
     this.#say = say;
-    this.#hold(rows.closest('table'));
+    this.#hold(rows.closest('.box'));
     document.addEventListener('visibilitychange', () => (document.hidden ? this.#close() : this.#connect()));
   }
 
@@ -48,15 +48,15 @@ export class Live {
     this.#soon();
   }
 
-  #hold(table) {
+  #hold(box) {
     const point = (on) => () => {
       this.#pointed = on;
       this.#soon();
     };
-    table.addEventListener('pointerenter', (e) => e.pointerType === 'mouse' && point(true)());
-    table.addEventListener('pointerleave', point(false));
-    table.addEventListener('focusin', point(true));
-    table.addEventListener('focusout', (e) => !table.contains(e.relatedTarget) && point(false)());
+    box.addEventListener('pointerenter', (e) => e.pointerType === 'mouse' && point(true)());
+    box.addEventListener('pointerleave', point(false));
+    box.addEventListener('focusin', point(true));
+    box.addEventListener('focusout', (e) => !box.contains(e.relatedTarget) && point(false)());
   }
 
   #connect() {

@@ -53,7 +53,7 @@ export class Plots {
       const drawn = this.#drawn.get(kind.name) ?? this.#open(kind);
       const values = kind.of(shown);
       drawn.plot.setData([shown.times, values]);
-      drawn.plot.setScale('x', { min: shown.to - this.#span, max: shown.to });
+      drawn.plot.setScale('x', { min: shown.from, max: shown.to });
       fill(drawn.text, summary(kind, values));
     }
     fill(this.#table, table(shown));
@@ -79,13 +79,15 @@ export class Plots {
   }
 }
 
-/** cut is the newest part of a history. */
+/** cut is the newest part of a history. It begins where something is known, five minutes back at the least. */
 function cut(history, span) {
   const to = history.times.at(-1) ?? Math.floor(Date.now() / 1000);
-  const from = history.times.findIndex((time) => time >= to - span);
-  const part = (column) => (from < 0 ? [] : column.slice(from));
+  const first = history.times[history.times.findIndex((_, i) => kinds.some((kind) => kind.of(history)[i] !== null))] ?? to;
+  const from = Math.max(to - span, Math.min(first, to - 300));
+  const begin = history.times.findIndex((time) => time >= from);
+  const part = (column) => (begin < 0 ? [] : column.slice(begin));
   return {
-    to, times: part(history.times), online: part(history.online), transitions: part(history.transitions),
+    from, to, times: part(history.times), online: part(history.online), transitions: part(history.transitions),
     delay: part(history.delay), budget: part(history.budget),
   };
 }
