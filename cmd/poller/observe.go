@@ -19,6 +19,7 @@ import (
 // recorder is the recording half under a lease, with its metrics and checks.
 func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.Teller) *poll.Recorder {
 	a.foundOut()
+	a.metrics.SetInterval(interval(a.schedule, time.Now()))
 	return &poll.Recorder{
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
 		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop, Leave: a.leave,
@@ -143,6 +144,7 @@ func (a *app) shown(r poll.Report) {
 
 // swept judges a sweep for the metrics and the checks.
 func (a *app) swept(r poll.Report, err error) {
+	a.metrics.SetInterval(interval(a.schedule, r.Started))
 	a.metrics.SweepEnded(status.Sweep{
 		Watched: r.Watched, RemovalsHeld: r.RemovalsHeld, Seen: r.Seen, Invalid: r.Invalid, Long: r.Long, Missed: r.Missed, Requests: r.Requests,
 		Invented: r.Invented, Elapsed: r.Finished.Sub(r.Started), Finished: r.Finished, Complete: r.Complete,
@@ -159,6 +161,13 @@ func (a *app) swept(r poll.Report, err error) {
 		a.answered(blind(r))
 		a.checks.Remove(a.check("ledger"))
 	}
+}
+
+// interval is how far sweeps are apart, around one that begins then: the longer of the
+// two times to come, so that the last due time before a night counts the night.
+func interval(s poll.Schedule, then time.Time) time.Duration {
+	first := s.Next(then)
+	return max(first.Sub(then), s.Next(first).Sub(first))
 }
 
 // failed says why a term has ended, until a sweep has gone well or another replica

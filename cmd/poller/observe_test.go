@@ -76,3 +76,32 @@ func exposed(metrics *status.Metrics) string {
 	status.Handler(metrics, status.NewChecks(), nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	return w.Body.String()
 }
+
+// How far sweeps are apart is said as the schedule has it around a sweep, and not longer.
+func TestInterval(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		schedule string
+		at       string
+		want     time.Duration
+	}{
+		{"@every 1m", "12:00", time.Minute},
+		{"0 * * * *", "12:00", time.Hour},
+		{"0 * * * *", "12:59", time.Hour},
+		{"*/5 8-17 * * *", "12:00", 5 * time.Minute},
+		{"*/5 8-17 * * *", "17:55", 14*time.Hour + 5*time.Minute},
+		{"*/5 8-17 * * *", "07:00", time.Hour},
+	} {
+		s, err := poll.ParseSchedule(c.schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := time.Parse("2006-01-02 15:04", "2026-11-23 "+c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := interval(s, at); got != c.want {
+			t.Errorf("interval(%q, %s) = %s, want %s", c.schedule, c.at, got, c.want)
+		}
+	}
+}

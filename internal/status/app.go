@@ -15,7 +15,7 @@ type App struct {
 	requests, transitions, missed, suppressed                                                                    counts
 	started, completed, broken, skipped, seen, invented, told, slots, heldUsers, controlFailures, controlGivenUp prometheus.Counter
 	running, complete, watched, invalid, long, sweepRequests                                                     prometheus.Gauge
-	rate, limit, heldChanges, coverage                                                                           prometheus.Gauge
+	rate, limit, heldChanges, coverage, interval                                                                 prometheus.Gauge
 	request, sweep, commit, publish, delay                                                                       prometheus.Observer
 	lag                                                                                                          *lag
 
@@ -41,7 +41,7 @@ func newApp(f families, app string) *App {
 		retries: f.retries.WithLabelValues(app), slotWait: slotWait{seconds: f.slotWait.WithLabelValues(app)},
 		running: f.running.WithLabelValues(app), complete: f.complete.WithLabelValues(app),
 		watched: f.watched.WithLabelValues(app), invalid: f.invalid.WithLabelValues(app), long: f.long.WithLabelValues(app),
-		sweepRequests: f.sweepRequests.WithLabelValues(app), coverage: f.coverage.WithLabelValues(app), lease: newLeased(f, app),
+		sweepRequests: f.sweepRequests.WithLabelValues(app), coverage: f.coverage.WithLabelValues(app), interval: f.interval.WithLabelValues(app), lease: newLeased(f, app),
 		request: f.request.WithLabelValues(app), sweep: f.sweep.WithLabelValues(app), commit: f.commit.WithLabelValues(app),
 		delay: f.delay.WithLabelValues(app), publish: f.publish.WithLabelValues(app),
 		incidents: countsBy(f.incidents, app, outcomes()), incidentUsers: f.incidentUsers.WithLabelValues(app),

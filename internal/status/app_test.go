@@ -127,6 +127,7 @@ func TestAppCounts(t *testing.T) {
 			"sweeps_started_total": 1, "sweeps_total partial": 1, "watched_users": 300,
 			"sweep_duration_seconds count": 1, "sweep_duration_seconds sum": 1,
 		}},
+		{"a schedule", func(a *App) { a.SetInterval(90 * time.Second) }, map[string]float64{"schedule_interval_seconds": 90}},
 		{"skipped", func(a *App) { a.SweepsSkipped(3); a.SweepsSkipped(0); a.SweepsSkipped(-1) }, map[string]float64{"sweeps_skipped_total": 3}},
 		{"a commit", func(a *App) {
 			a.Recorded(presence.Changes{Transitions: []presence.Transition{

@@ -7,7 +7,7 @@ type families struct {
 	requests, transitions, missed, sweeps                                                                 *prometheus.CounterVec
 	started, skipped, seen, invented, told, slots, heldUsers, controlFailures, controlGivenUp, suppressed *prometheus.CounterVec
 	running, complete, watched, invalid, long, sweepRequests, lag, held, epoch, rate, limit               *prometheus.GaugeVec
-	heldChanges, coverage, leaseState                                                                     *prometheus.GaugeVec
+	heldChanges, coverage, interval, leaseState                                                           *prometheus.GaugeVec
 	request, sweep, commit, publish, delay                                                                *prometheus.HistogramVec
 
 	incidents     *prometheus.CounterVec
@@ -29,6 +29,8 @@ func newFamilies(r prometheus.Registerer) families {
 		complete:      gauges(r, "poller_last_complete_sweep_timestamp_seconds", "Unix time at which the newest complete sweep ended that brought an answer, or had nobody to ask about; 0 until this process has ended one."),
 		sweepRequests: gauges(r, "poller_last_sweep_requests", "Requests sent by the newest sweep, repetitions included."),
 
+		interval: gauges(r, "poller_schedule_interval_seconds",
+			"Time from one sweep to the next by the schedule, as it is around the newest one; 0 before the first term."),
 		coverage: gauges(r, "poller_coverage_ratio",
 			"Share of the watched users who were answered by the newest complete sweep, 0 to 1; NaN where this process has ended none in this term."),
 

@@ -63,5 +63,8 @@ func (a *App) SweepEnded(s Sweep) {
 	}
 }
 
+// SetInterval says how far sweeps are apart by the schedule.
+func (a *App) SetInterval(d time.Duration) { a.interval.Set(d.Seconds()) }
+
 // SweepsSkipped counts n due times for which no sweep was begun.
 func (a *App) SweepsSkipped(n int) { add(a.skipped, n) }
