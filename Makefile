@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test chaos past scenarios fuzz vet lint vuln bench release release-check test-root verify-image
+.PHONY: demo build test chaos past scenarios fuzz vet lint vuln bench deploy-check release release-check test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -79,6 +79,10 @@ vuln:
 bench:
 	@scripts/need-postgres
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+## deploy-check: deploy, held against the tools that will read it; the first run builds some of them, which takes minutes
+deploy-check:
+	scripts/deploy-check
 
 # Where make release leaves what it makes.
 DIST ?= dist
