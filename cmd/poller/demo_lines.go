@@ -49,6 +49,7 @@ func (l *demoLines) addresses(b bill) {
 	l.printf("events     %s\n", commandLine(b.Subscribe))
 	l.printf("database   %s\n", commandLine(b.Query))
 	l.printf("dsn        %s\n", b.DSN)
+	l.printf("page       %s\n", b.Page)
 	l.printf("metrics    %s\n\n", b.Metrics)
 }
 

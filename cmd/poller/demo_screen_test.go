@@ -26,6 +26,7 @@ func demoBill(t *testing.T) bill {
 		Query: []string{
 			`psql "host=/tmp/poller-demo-1234567890/postgres user=poller dbname=poller"`, "-c 'select status, count(*) from presence group by 1'",
 		},
+		Page:    "http://127.0.0.1:8080/",
 		Metrics: "http://127.0.0.1:8080/metrics",
 		Clock:   func(time.Time) time.Duration { return 14*time.Hour + 5*time.Minute },
 	}
@@ -97,7 +98,7 @@ func TestScreenShowsAll(t *testing.T) {
 			"160 online, 152 offline, 5,000 first answers; lag 3, delay 6 ms",
 			"user-000007", "user-000011", "in the 5.0 s before", "told in 7 ms",
 			"nats sub -s nats://127.0.0.1:4222 'presence.v1.*.online.>'", "user=poller dbname=poller",
-			"-c 'select status, count(*) from presence group by 1'", "http://127.0.0.1:8080/metrics", "q or Ctrl-C")
+			"-c 'select status, count(*) from presence group by 1'", "http://127.0.0.1:8080/ in a browser", "q or Ctrl-C")
 		if strings.Index(text, "user-000007") > strings.Index(text, "user-000011") {
 			t.Errorf("the newer event is not the lower one:\n%s", text)
 		}

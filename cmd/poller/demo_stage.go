@@ -119,7 +119,8 @@ type bill struct {
 	// Subscribe and Query are commands for another terminal, in words between
 	// which a line may be broken.
 	Subscribe, Query []string
-	DSN, Metrics     string
+	DSN              string
+	Page, Metrics    string                        // addresses
 	Clock            func(time.Time) time.Duration // time of the simulated day
 }
 
@@ -130,6 +131,7 @@ func (s *stage) bill(cfg config, schedule poll.Schedule, living zimsim.Living) b
 		Subscribe: []string{"nats sub -s " + s.nats.URL(), "'presence.v1.*.online.>'"},
 		Query:     []string{"psql " + connectionWord(s.postgres.DSN()), "-c 'select status, count(*) from presence group by 1'"},
 		DSN:       s.postgres.DSN(),
+		Page:      "http://" + cfg.HTTP.Listen + "/",
 		Metrics:   "http://" + cfg.HTTP.Listen + "/metrics",
 		Clock: func(now time.Time) time.Duration {
 			day := time.Duration(living.Hour*float64(time.Hour)) + time.Duration(float64(now.Sub(s.begun))*living.Speed)

@@ -104,6 +104,7 @@ func TestLines(t *testing.T) {
 	}
 	for text, want := range map[string]int{
 		"nats sub -s nats://127.0.0.1:4222 'presence.v1.*.online.>'\n":      1,
+		"page       http://127.0.0.1:8080/\n":                               1,
 		"http://127.0.0.1:8080/metrics\n":                                   1,
 		"baseline  2 users answered for the first time, 1 of them online\n": 2,
 		"offline   user-000001":                                             2,

@@ -157,7 +157,7 @@ func (s screen) events(room int) []string {
 func (s screen) hints() []string {
 	b := s.news.Bill
 	lines := []string{s.rule("from another terminal")}
-	for _, words := range [][]string{b.Subscribe, b.Query, {b.Metrics}} {
+	for _, words := range [][]string{b.Subscribe, b.Query, {b.Page, "in a browser"}} {
 		lines = append(lines, commandLines(words, s.width)...)
 	}
 	return lines

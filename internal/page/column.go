@@ -1,6 +1,7 @@
 package page
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 )
@@ -29,4 +30,20 @@ func (c Column) MarshalJSON() ([]byte, error) {
 		b = strconv.AppendFloat(b, float64(v), 'f', -1, 32)
 	}
 	return append(b, ']'), nil
+}
+
+// UnmarshalJSON reads what [Column.MarshalJSON] writes.
+func (c *Column) UnmarshalJSON(text []byte) error {
+	var values []*float32
+	if err := json.Unmarshal(text, &values); err != nil {
+		return err
+	}
+	*c = make(Column, len(values))
+	for i, v := range values {
+		(*c)[i] = Gap()
+		if v != nil {
+			(*c)[i] = *v
+		}
+	}
+	return nil
 }
