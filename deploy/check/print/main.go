@@ -1,5 +1,6 @@
 // Command print DIR TO builds a directory by kustomize, and writes each thing of Kubernetes' own that is in it to a file of its
-// own, as JSON: kustomize breaks the lines of secrets, which readers of YAML put together and validators do not.
+// own, as JSON. kustomize breaks the lines of secrets, which Kubernetes puts together and its schemas do not allow: they are whole
+// here.
 package main
 
 import (
@@ -35,6 +36,13 @@ func write(dir, to string) error {
 	for _, r := range made.Resources() {
 		if strings.Contains(r.GetGvk().Group, "coreos.com") {
 			continue // it is no type of Kubernetes' own
+		}
+		if r.GetKind() == "Secret" {
+			data := r.GetDataMap()
+			for key, value := range data {
+				data[key] = strings.ReplaceAll(value, "\n", "")
+			}
+			r.SetDataMap(data)
 		}
 		text, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {
