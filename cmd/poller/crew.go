@@ -35,6 +35,17 @@ func (c *crew) all() []*app {
 	return apps
 }
 
+// polled counts the apps that are polled here at the moment, of all.
+func (c *crew) polled() (here, all int) {
+	apps := c.all()
+	for _, a := range apps {
+		if a.held() {
+			here++
+		}
+	}
+	return here, len(apps)
+}
+
 // ids returns the ids of all apps, in the order in which they came.
 func (c *crew) ids() []uint32 {
 	var ids []uint32

@@ -40,6 +40,7 @@ type parts struct {
 	lookout *lookout
 
 	schemaUp atomic.Bool // the schema has been seen to be this program's, or newer
+	systemd  *systemd
 }
 
 // open opens the database and NATS and wires every app. What is embedded is
@@ -47,6 +48,7 @@ type parts struct {
 func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err error) {
 	p := &parts{cfg: cfg, me: owner(), metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), lookout: newLookout(), log: log}
 	p.checks.MendBy(mendOf)
+	p.systemd = newSystemd(p.apps.polled, p.checks, log)
 	p.metrics.Show(p.checks)
 	defer func() {
 		if err != nil {
@@ -101,6 +103,7 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 	if err != nil {
 		return err
 	}
+	defer p.systemd.run(ctx)() // to the very end, when all is closed
 	defer closing(&err, p.close)
 	p.announcePostgres()
 	p.announceNATS()
@@ -121,6 +124,7 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 	for _, a := range p.apps.all() {
 		p.apps.launch(ctx, a.id)
 	}
+	p.systemd.begin()
 	running.Go(func() { newSharing(p).run(ctx) })
 	running.Go(func() { p.maintain(ctx) })
 	<-ctx.Done()
