@@ -36,12 +36,12 @@ const (
 	Forged Outcome = "forged"
 	// Late: signed more than [Tolerance] ago, or ahead.
 	Late Outcome = "late"
-	// Other: signed, and about another event than a login or logout.
-	Other Outcome = "other"
+	// Foreign: signed, and about another event than a login or logout.
+	Foreign Outcome = "foreign"
 )
 
 // Outcomes are all of them.
-func Outcomes() []Outcome { return []Outcome{Malformed, Forged, Late, Other} }
+func Outcomes() []Outcome { return []Outcome{Malformed, Forged, Late, Foreign} }
 
 // Receiver takes callbacks over HTTP. Its methods may be called from any goroutine.
 type Receiver struct {
@@ -124,7 +124,7 @@ func (r *Receiver) judge(text []byte) (status int) {
 		r.refused(b.app, Late)
 		return http.StatusOK
 	case b.event != userAction:
-		r.refused(b.app, Other)
+		r.refused(b.app, Foreign)
 		return http.StatusOK
 	}
 	hint, err := b.hint()

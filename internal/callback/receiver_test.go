@@ -93,7 +93,7 @@ func TestReceiver(t *testing.T) {
 		"of an app without":    {body: r.signed("", "4000000001", "8"), status: 401, refused: "0 forged"},
 		"time not signed":      {body: r.signed(secret, now, now+"0"), status: 401, refused: "4000000001 forged"},
 		"late":                 {body: r.signed(secret, now, before, signature, Sign(secret, before, "350176")), status: 200, refused: "4000000001 late"},
-		"another event":        {body: r.signed(secret, "user_action", "room_enter"), status: 200, refused: "4000000001 other"},
+		"another event":        {body: r.signed(secret, "user_action", "room_enter"), status: 200, refused: "4000000001 foreign"},
 		"another action":       {body: r.signed(secret, `"action":0`, `"action":3`), status: 400, refused: "4000000001 malformed"},
 		"no action":            {body: r.signed(secret, `"action":0`, `"action":null`), status: 400, refused: "4000000001 malformed"},
 		"nobody":               {body: r.signed(secret, "alice", ""), status: 400, refused: "4000000001 malformed"},

@@ -23,6 +23,7 @@ type App struct {
 	incidentUsers prometheus.Gauge
 	breaker, skew prometheus.Gauge
 	census        census
+	callbacks     callbacks
 
 	retries  prometheus.Counter
 	slotWait slotWait
@@ -46,8 +47,8 @@ func newApp(f families, app string) *App {
 		delay: f.delay.WithLabelValues(app), publish: f.publish.WithLabelValues(app),
 		incidents: countsBy(f.incidents, app, outcomes()), incidentUsers: f.incidentUsers.WithLabelValues(app),
 		breaker: f.breaker.WithLabelValues(app), skew: f.skew.WithLabelValues(app),
-		census: newCensus(f.census, app),
-		lag:    newLag(f.lag.WithLabelValues(app), app),
+		census: newCensus(f.census, app), callbacks: newCallbacks(f.callbacks, app),
+		lag: newLag(f.lag.WithLabelValues(app), app),
 	}
 	a.coverage.Set(math.NaN())
 	return a

@@ -32,7 +32,7 @@ func TestDocumentIsTheRegistry(t *testing.T) {
 
 func TestDocumentNamesEveryWord(t *testing.T) {
 	page := page(t)
-	for _, word := range slices.Concat(results(), reasons(), kinds(), outcomes(), unders(), []string{
+	for _, word := range slices.Concat(results(), reasons(), kinds(), outcomes(), callbackOutcomes(), unders(), []string{
 		complete, partial, other, median, p99, oldest,
 		string(LeaseHeld), string(LeaseStandby), string(LeaseFree), string(LeaseUnknown),
 	}) {

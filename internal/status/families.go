@@ -14,6 +14,7 @@ type families struct {
 	incidentUsers *prometheus.GaugeVec
 	breaker, skew *prometheus.GaugeVec
 	census        censusFamilies
+	callbacks     callbackFamilies
 
 	retries, slotWait *prometheus.CounterVec
 }
@@ -63,6 +64,8 @@ func newFamilies(r prometheus.Registerer) families {
 		incidentUsers: gauges(r, "poller_incident_users", "Users who are said to be offline and not believed to be yet, because so many are at once."),
 
 		census: newCensusFamilies(r),
+
+		callbacks: newCallbackFamilies(r),
 
 		held: gauges(r, "poller_lease_held", "1 while this process holds the lease of the app."),
 		leaseState: gauges(r, "poller_lease_state",
