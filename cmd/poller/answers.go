@@ -86,12 +86,13 @@ const lowRate = 0.75
 func (a *app) rated(rate float64) {
 	a.verdict.mu.Lock()
 	defer a.verdict.mu.Unlock()
-	a.metrics.SetRate(rate, a.full)
+	full := a.budget.Limit()
+	a.metrics.SetRate(rate, full)
 	switch {
-	case !a.verdict.slow && rate < lowRate*a.full:
+	case !a.verdict.slow && rate < lowRate*full:
 		a.verdict.slow = true
-		a.log.Warn().Float64("rate", rate).Float64("setting", a.full).Msg("ZIM says that there are too many requests; fewer are sent until it takes more")
-	case a.verdict.slow && rate >= a.full:
+		a.log.Warn().Float64("rate", rate).Float64("setting", full).Msg("ZIM says that there are too many requests; fewer are sent until it takes more")
+	case a.verdict.slow && rate >= full:
 		a.verdict.slow = false
 		a.log.Info().Float64("rate", rate).Msg("ZIM takes the whole rate again")
 	}

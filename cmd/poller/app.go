@@ -29,21 +29,21 @@ import (
 // app is the rooms of one ZIM app, wired. They outlive the terms of its lease.
 type app struct {
 	id       uint32
-	terms    ledger.Terms
-	schedule poll.Schedule
+	terms    ledger.Terms // but for the window, which is the budget's
+	tuned    atomic.Pointer[tuning]
+	rates    rates
 	list     *watched
 	zim      *zim.Client
 	clock    *clock.Clock
 	budget   *budget.Limiter
-	full     float64 // the budget's rate while ZIM does not complain
-	rate     float64 // as configured
 	ledger   *ledger.Ledger
 	stream   *stream.Stream
 	holder   leaseholder
-	woken    chan struct{} // after a commit
-	take     wish          // that the lease be gone for
-	leave    wish          // that the lease be given up between two sweeps
-	lost     lost          // whom the bucket lacks
+	woken    chan struct{}      // after a commit
+	take     wish               // that the lease be gone for
+	leave    wish               // that the lease be given up between two sweeps
+	changes  chan poll.Settings // for the term that runs; what it has not heard yet
+	lost     lost               // whom the bucket lacks
 	verdict  verdict
 	telling  sign // of the relay
 	metrics  *status.App
@@ -56,33 +56,27 @@ type app struct {
 
 	// show, when not nil, hears of sweeps as they go, for a terminal.
 	show func(poll.Report)
-
-	allowDrop  bool          // watchlist.allow_sudden_drop
-	holds      diff.Hold     // hold
-	staleAfter time.Duration // stale_after
-	plausible  plausibilityConfig
 }
 
 // newApp wires one app on an open database and a NATS connection, for the replica
 // me.
 func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, metrics *status.Metrics, checks *status.Checks, log zerolog.Logger) (*app, error) {
-	schedule, err := poll.ParseSchedule(a.Schedule)
+	tuned, err := newTuning(cfg, a)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	it := &app{
-		id: a.AppID, schedule: schedule, allowDrop: cfg.Watchlist.AllowSuddenDrop,
-		holds: diff.Hold{Offline: cfg.Hold.Offline, Online: cfg.Hold.Online}, staleAfter: cfg.StaleAfter, plausible: cfg.Plausibility,
-		woken: make(chan struct{}, 1), take: newWish(), leave: newWish(),
+		id: a.AppID, woken: make(chan struct{}, 1), take: newWish(), leave: newWish(), changes: make(chan poll.Settings, 1),
 		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
 	}
 	it.evidence = evidence.NewBook()
 	it.budget = budget.New(a.Rate, it.holder.allow)
-	it.rate = a.Rate
 	it.panel.configured(a.Schedule, a.Rate)
-	it.clock, it.full = clock.New(nil), it.budget.Rate()
-	it.metrics.SetRate(it.full, it.full)
-	it.terms = ledger.Terms{Owner: me, TTL: cfg.Lease.TTL, Window: it.budget.Window()}
+	it.clock = clock.New(nil)
+	it.tuned.Store(tuned)
+	it.rates.set(it.clock.Now(), a.Rate)
+	it.metrics.SetRate(it.budget.Rate(), it.budget.Limit())
+	it.terms = ledger.Terms{Owner: me, TTL: cfg.Lease.TTL}
 	it.list = &watched{Watchlist: watchlist.New(db.Pool), app: a.AppID, log: it.log}
 	it.ledger = ledger.New(db.Pool, a.AppID, log)
 	it.zim, err = zim.New(zim.Config{
@@ -161,7 +155,7 @@ func (a *app) win(ctx context.Context) (*ledger.Lease, error) {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		lease, err := a.ledger.TryAcquire(ctx, a.terms)
+		lease, err := a.acquire(ctx)
 		if err == nil {
 			return lease, nil
 		}
@@ -178,6 +172,13 @@ func (a *app) win(ctx context.Context) (*ledger.Lease, error) {
 			said = why
 		}
 	}
+}
+
+// acquire tries for the lease once.
+func (a *app) acquire(ctx context.Context) (*ledger.Lease, error) {
+	terms := a.terms
+	terms.Window = a.budget.Window()
+	return a.ledger.TryAcquire(ctx, terms)
 }
 
 // held tells whether a term is running.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/zim-presence/poller/internal/ledger"
@@ -63,7 +62,7 @@ func (a *app) tellFinished(t *relay.Teller, r poll.Report, err error) {
 		return &presence.SweepTold{
 			Mark: mark, Sweep: r.Sweep, StartedAt: r.Started, Watched: r.Watched, FinishedAt: r.Finished, Complete: r.Complete && blind(r) == nil,
 			Seen: r.Seen, Missed: r.MissedTotal(), Held: r.Held, RemovalsHeld: r.RemovalsHeld, Transitions: r.Transitions,
-			Requests: r.Requests, BudgetUsed: budgetUsed(r.Requests+r.Again, a.rate, r.Finished.Sub(r.Started)), Seq: r.Seq,
+			Requests: r.Requests, BudgetUsed: budgetUsed(r.Requests+r.Again, a.rates.mean(r.Started, r.Finished), r.Finished.Sub(r.Started)), Seq: r.Seq,
 		}
 	})
 	a.wake() // nothing may have changed, and the events are compared all the same
@@ -72,9 +71,6 @@ func (a *app) tellFinished(t *relay.Teller, r poll.Report, err error) {
 // budgetUsed is the share of the slots that a rate allows in a time, which is one at
 // least.
 func budgetUsed(requests int, rate float64, took time.Duration) float64 {
-	if rate >= 1 {
-		rate = math.Floor(rate)
-	}
 	return min(1, float64(requests)/max(1, rate*took.Seconds()))
 }
 

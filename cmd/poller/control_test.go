@@ -111,7 +111,8 @@ func TestFinishedIsTold(t *testing.T) {
 		"ZIM is away":     {unanswered, nil, true, false}, "nobody to ask": {nobody, nil, true, true},
 		"not committed": {report, fmt.Errorf("%w: %w", poll.ErrTermOver, ledger.ErrFenced), false, false},
 	} {
-		h, a := &heard{}, &app{id: 1, rate: 20, woken: make(chan struct{}, 1)}
+		h, a := &heard{}, &app{id: 1, woken: make(chan struct{}, 1)}
+		a.rates.set(time.Time{}, 20)
 		control := &relay.Teller{Control: h, Mark: presence.Mark{AppID: 1, Log: "7f3a90c2", Epoch: 5}}
 		c.done.Complete = c.err == nil
 		a.tellFinished(control, c.done, c.err)
@@ -140,7 +141,7 @@ func TestBudgetUsed(t *testing.T) {
 		want     float64
 	}{{0, 20, time.Minute, 0}, {600, 20, time.Minute, 0.5}, {1, 20, time.Millisecond, 1}, {21, 20, time.Second, 1}, {20, 20.9, 2 * time.Second, 0.5},
 		{1, 0.1, 20 * time.Second, 0.5}, {0, 20, 0, 0}, {3, 0.5, -time.Second, 1}} {
-		if got := budgetUsed(c.requests, c.rate, c.took); got != c.want {
+		if got := budgetUsed(c.requests, whole(c.rate), c.took); got != c.want {
 			t.Errorf("%d requests at %g a second in %s: %g, want %g", c.requests, c.rate, c.took, got, c.want)
 		}
 	}

@@ -71,7 +71,7 @@ func (s *show) run(ctx context.Context) (err error) {
 	})
 	return asked(ctx, daemon(ctx, cfg, log, false, func(p *parts) {
 		one := p.apps.all()[0]
-		s.news.opened(st.bill(cfg, one.schedule, s.population))
+		s.news.opened(st.bill(cfg, one.tuned.Load().recording.Schedule, s.population))
 		one.show = s.news.swept
 		beside.Go(func() { s.measure(ctx, st, one) })
 	}))

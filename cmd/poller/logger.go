@@ -20,12 +20,21 @@ func newQuietLogger(cfg logConfig, w io.Writer) zerolog.Logger {
 // newLogger returns the log of a command that works in the background. Level
 // and format have been checked with the configuration.
 func newLogger(cfg logConfig, w io.Writer) zerolog.Logger {
+	return zerolog.New(logLines(cfg, w)).Level(logLevel(cfg)).With().Timestamp().Logger()
+}
+
+func logLevel(cfg logConfig) zerolog.Level {
 	level, err := zerolog.ParseLevel(cfg.Level)
 	if err != nil {
-		level = zerolog.InfoLevel
+		return zerolog.InfoLevel
 	}
+	return level
+}
+
+// logLines is what writes lines to w in the format.
+func logLines(cfg logConfig, w io.Writer) io.Writer {
 	if cfg.Format == "console" {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !onTerminal(w)}
+		return zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !onTerminal(w)}
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return w
 }

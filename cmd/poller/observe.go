@@ -19,12 +19,13 @@ import (
 // recorder is the recording half under a lease, with its metrics and checks.
 func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.Teller) *poll.Recorder {
 	a.foundOut()
-	a.metrics.SetInterval(interval(a.schedule, time.Now()))
+	now := a.tuned.Load().recording
+	a.metrics.SetInterval(interval(now.Schedule, time.Now()))
 	return &poll.Recorder{
 		Watchlist: a.list, Zim: asker{a.zim}, Ledger: lease, Memory: memory, LastSweep: lease.LastSweep(),
-		Schedule: a.schedule, Log: a.log, AllowSuddenDrop: a.allowDrop, Leave: a.leave,
-		Hold: a.holds, StaleAfter: a.staleAfter, Now: a.clock.Now,
-		MaxOfflineShare: a.plausible.MaxOfflineShare, Patience: a.plausible.Patience,
+		Schedule: now.Schedule, Log: a.log, AllowSuddenDrop: now.AllowSuddenDrop, Leave: a.leave, Change: a.changes,
+		Hold: now.Hold, StaleAfter: now.StaleAfter, Now: a.clock.Now,
+		MaxOfflineShare: now.MaxOfflineShare, Patience: now.Patience,
 		Again:     a.lost.take,
 		Committed: a.committed,
 		Listed: func(r poll.Report) {
@@ -144,7 +145,7 @@ func (a *app) shown(r poll.Report) {
 
 // swept judges a sweep for the metrics and the checks.
 func (a *app) swept(r poll.Report, err error) {
-	a.metrics.SetInterval(interval(a.schedule, r.Started))
+	a.metrics.SetInterval(interval(a.tuned.Load().recording.Schedule, r.Started))
 	a.metrics.SweepEnded(status.Sweep{
 		Watched: r.Watched, RemovalsHeld: r.RemovalsHeld, Seen: r.Seen, Invalid: r.Invalid, Long: r.Long, Missed: r.Missed, Requests: r.Requests,
 		Invented: r.Invented, Elapsed: r.Finished.Sub(r.Started), Finished: r.Finished, Complete: r.Complete,

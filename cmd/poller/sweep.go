@@ -41,7 +41,7 @@ func (c *sweepCmd) Run(ctx context.Context, g *globals) (err error) {
 		return err
 	}
 	a := p.apps.all()[0]
-	lease, err := a.ledger.TryAcquire(ctx, a.terms)
+	lease, err := a.acquire(ctx)
 	if err != nil {
 		return err
 	}

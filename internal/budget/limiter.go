@@ -160,6 +160,13 @@ func (l *Limiter) Rate() float64 {
 	return l.working.rate / l.span.Seconds()
 }
 
+// Limit returns the most requests a second: the rate, as far as it counts.
+func (l *Limiter) Limit() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return float64(l.limit) / l.span.Seconds()
+}
+
 // FreeAt returns when somebody else may begin to spend the same budget: the
 // latest request's time plus the window, or the end of a pause that is later. It
 // is zero when nothing has been spent and no pause was made.
