@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test chaos past scenarios fuzz vet lint vuln bench deploy-check release release-check test-root verify-image
+.PHONY: demo build test browser chaos past scenarios fuzz vet lint vuln bench deploy-check release release-check test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -19,13 +19,22 @@ demo: build
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/poller ./cmd/poller
 
-## test: all tests, with the race detector, against real servers: Postgres, pgbouncer, NATS; one runs a consumer in Node.js
+## test: all tests, with the race detector, against real servers: Postgres, pgbouncer, NATS; a consumer in Node.js; the page in Chromium
 test: vet
 	@scripts/need-postgres
 	@scripts/need-pgbouncer
 	@scripts/need-node
 	@scripts/need-cc
-	CGO_ENABLED=1 go test -race -p 3 -parallel 12 -timeout 30m ./...
+	@scripts/need-chromium
+	@beside=$$(mktemp) && trap 'rm -f "$$beside"' EXIT && { (cd deploy/check && go test -count 1 ./...) >"$$beside" 2>&1 & check=$$!; }; \
+	failed=0; echo 'go test ./...'; CGO_ENABLED=1 go test -race -p 3 -parallel 12 -timeout 30m ./... || failed=1; \
+	wait $$check || failed=1; cat "$$beside"; exit $$failed
+	@$(MAKE) -s browser
+
+## browser: the tests of the status page, in a real Chromium without a window
+browser:
+	@scripts/need-chromium
+	cd browser && go test -count 1 -timeout 10m ./...
 
 # How long make chaos makes faults, and the seed that draws them; 0 draws one.
 CHAOS_FOR ?= 30m
