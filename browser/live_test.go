@@ -17,6 +17,7 @@ const app = 1234567890
 // An event that is told becomes a row; the filter, the pause and the pointer do what
 // they say; and none of it is read out.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	server, address := serve(t, fixture.Calm)
 	b := newTab(t, address)
 	b.open("")
@@ -61,6 +62,7 @@ func TestLive(t *testing.T) {
 
 // An id is text and nothing else, and what would not be seen in it is.
 func TestIDsAreText(t *testing.T) {
+	t.Parallel()
 	server, address := serve(t, fixture.Long)
 	b := newTab(t, address)
 	b.open("")
@@ -70,7 +72,7 @@ func TestIDsAreText(t *testing.T) {
 	for _, id := range ids {
 		server.Tell(long, 1, id)
 	}
-	server.Tell(long, 1, "x‮gnp.exe\u200b")
+	server.Tell(long, 1, " x  y‮gnp.exe\u200b z ")
 	b.until(`document.querySelectorAll("#rows tr").length === 5`)
 	for i, id := range ids {
 		got := ask[string](b, fmt.Sprintf(`document.querySelector("#rows tr:nth-child(%d) bdi").textContent`, 5-i))
@@ -78,7 +80,7 @@ func TestIDsAreText(t *testing.T) {
 			t.Errorf("id %q is shown as %q", id, got)
 		}
 	}
-	if got := b.text("#rows tr:first-child bdi"); got != "xU+202Egnp.exeU+200B" {
+	if got := b.text("#rows tr:first-child bdi"); got != "␣x␣␣yU+202Egnp.exeU+200B z␣" {
 		t.Errorf("an id that turns the text is shown as %q", got)
 	}
 	if n := ask[int](b, `document.querySelectorAll("main img, main b, main script").length`); n > 0 {
@@ -128,6 +130,7 @@ func TestFlood(t *testing.T) {
 
 // Nobody is asked while nobody looks.
 func TestUnseen(t *testing.T) {
+	t.Parallel()
 	server, address := serve(t, fixture.Calm)
 	b := newTab(t, address)
 	b.open("")
@@ -164,6 +167,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 // Without the poller the page says since when, is seen to be old, and comes back by
 // itself.
 func TestLost(t *testing.T) {
+	t.Parallel()
 	server, address := serve(t, fixture.Calm)
 	b := newTab(t, address)
 	b.open("")
@@ -197,6 +201,7 @@ func TestLost(t *testing.T) {
 
 // What cannot be known of a user is said in words.
 func TestUserUnknown(t *testing.T) {
+	t.Parallel()
 	server, address := serve(t, fixture.Calm)
 	b := newTab(t, address)
 	b.Expect("log: Failed to load resource")

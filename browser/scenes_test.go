@@ -11,6 +11,7 @@ import (
 // Whatever the board, nothing goes wrong in the browser, nothing sticks out of the
 // page at any width, and whoever does not see it finds the way.
 func TestScenes(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]struct {
 		place string
 		parts map[string][]string // by selector
@@ -42,6 +43,7 @@ func TestScenes(t *testing.T) {
 		"bare": {"#/app/1234567890/user/bare", map[string][]string{"#user": {"Nothing was told of this user", "http.listen is empty", "No request about this user"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			scene := fixture.Scenes()[name]
 			if scene == nil {
 				scene = fixture.Calm

@@ -61,12 +61,13 @@ function become(old, fresh) {
 
 /** id is a user's id as it is: it cannot turn the text around it, and what would not be seen in it is written out. */
 export function id(name) {
-  return h('bdi', { class: 'id' }, name === '' ? h('span', { class: 'unseen-sign' }, 'no id') : [...name].map(seen));
+  return h('bdi', { class: 'id' }, name === '' ? h('span', { class: 'unseen-sign' }, 'no id') : [...name].map((character, i, all) => seen(character, all[i - 1], all[i + 1])));
 }
 
-/** seen is a character that can be seen: those that show nothing, or turn what follows, as their number. */
-function seen(character) {
-  if (!/[\p{C}\p{Z}]/u.test(character) || character === ' ') return character;
+/** seen is a character that can be seen: those that show nothing, or turn what follows, as their number; a space that is not between two others that show. */
+function seen(character, before = ' ', behind = ' ') {
+  if (character === ' ') return before === ' ' || behind === ' ' ? h('span', { class: 'unseen-sign' }, '␣') : ' ';
+  if (!/[\p{C}\p{Z}]/u.test(character)) return character;
   return h('span', { class: 'unseen-sign' }, `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`);
 }
 

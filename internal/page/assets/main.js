@@ -102,7 +102,7 @@ function draw() {
     fill(at('cards'), cards(board, app, now()));
     fill(at('incidents'), incidents(app, now()));
   }
-  live.show(at('app').hidden ? null : { app: app.app, kind: at('kind').value, user: at('who').value.trim(), linked: board.user_ids });
+  live.show(at('app').hidden ? null : { app: app.app, kind: at('kind').value, user: at('who').value, linked: board.user_ids });
   if (place.user !== null) user.show(place.app, place.user);
 }
 
@@ -141,7 +141,7 @@ document.addEventListener('click', (event) => {
 
 document.addEventListener('submit', (event) => {
   event.preventDefault();
-  const name = event.target.elements.user?.value.trim();
+  const name = event.target.elements.user?.value;
   if (event.target.dataset.form === 'user' && name) location.hash = userPath(chosen().app, name);
 });
 
