@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test browser chaos past scenarios fuzz vet lint vuln bench deploy-check release release-check test-root verify-image
+.PHONY: demo build test browser screenshots chaos past scenarios fuzz vet lint vuln bench deploy-check release release-check test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -34,7 +34,14 @@ test: vet
 ## browser: the tests of the status page, in a real Chromium without a window
 browser:
 	@scripts/need-chromium
+	@scripts/need-postgres
 	cd browser && go test -count 1 -timeout 10m ./...
+
+## screenshots: docs/img/page-*.png, of the real program; takes ten minutes, in which a history gathers
+screenshots:
+	@scripts/need-chromium
+	@scripts/need-postgres
+	cd browser && go run ./cmd/screenshots ../docs/img
 
 # How long make chaos makes faults, and the seed that draws them; 0 draws one.
 CHAOS_FOR ?= 30m
