@@ -26,6 +26,7 @@ type App struct {
 	secret     string
 	clock      clock
 	population population
+	calling    calling
 
 	mu    sync.Mutex // guards all below
 	rate  int        // 0 is no limit

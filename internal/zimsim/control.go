@@ -33,6 +33,8 @@ func (s *Server) Control() http.Handler {
 		"PUT /clock":      s.controlSetClock,
 		"GET /apps":       s.controlApps,
 		"POST /apps":      s.controlAddApp,
+		"GET /callbacks":  s.controlCallbacks,
+		"PUT /callbacks":  s.controlSetCallbacks,
 	} {
 		mux.Handle(pattern, controlled(serve))
 	}

@@ -41,6 +41,10 @@
 //	PUT    /rate               {"rate": 5}
 //	GET    /clock              {"now": "…", "skew": "0s"}; now is the true time
 //	PUT    /clock              {"skew": "-11m"}: moves Date and the judgement of Timestamp
+//	GET    /callbacks          {"url": "http://127.0.0.1:8087/zim/callback", "lost": 0, …, "stats": {"called": 7, …}}
+//	PUT    /callbacks          {"url": "…", "secret": "…", "lost": 0.1, "late": 0.1, "late_by": 5000000000, "doubled": 0.1,
+//	                           "forged": 0.1, "reordered": 0.1}: ZIM calls back of the changes from now on, and what goes
+//	                           wrong with that; url and secret stay where they are left out
 //	GET    /apps               {"apps": [12345], "strangers": 0}
 //	POST   /apps               {"app": 12345, "secret": "…", "rate": 20, "living": {"users": 1000, "speed": 60}};
 //	                           without living the population is scripted

@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log" //nolint:depguard // http.Server logs through nothing else, and has to be silenced
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -49,6 +47,7 @@ func (s *Server) Start(ctx context.Context, addr, controlAddr string) error {
 	}
 	s.serve(doomableListener{gateway}, s.Gateway(), secure)
 	s.serving.Go(s.live)
+	s.serving.Go(s.callBack)
 	return nil
 }
 
@@ -62,10 +61,7 @@ func (s *Server) live() {
 			return
 		case <-tick.C:
 		}
-		s.mu.RLock()
-		apps := slices.Collect(maps.Values(s.apps))
-		s.mu.RUnlock()
-		for _, a := range apps {
+		for _, a := range s.list() {
 			a.Advance()
 		}
 	}
