@@ -48,7 +48,6 @@ func (p *parts) sample(now time.Time, step bool) {
 	}
 	if step {
 		p.lookout.histories.Keep(func(app uint32) bool { return here[app] })
-		p.lookout.live.Keep(func(app uint32) bool { return here[app] })
 	}
 }
 

@@ -55,11 +55,14 @@ func (p *panel) begin(now time.Time) {
 	p.since, p.unseeded = now, true
 }
 
-// over ends it: what was known, another may know better now.
-func (p *panel) over() {
+// over ends it: what was known, another may know better now, or have been told to erase.
+func (p *panel) over(app uint32) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.clear()
+	p.mu.Unlock()
+	if p.live != nil {
+		p.live.Forget(app)
+	}
 }
 
 // clear wants the lock.

@@ -32,7 +32,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 	a.holder.lease.Store(lease)
 	defer func() {
 		a.holder.lease.Store(nil)
-		a.panel.over()
+		a.panel.over(a.id)
 		if released := lease.Release(context.WithoutCancel(ctx), a.budget.FreeAt()); released != nil {
 			a.log.Warn().Err(released).Msg("the lease was not released; it expires by itself")
 		}

@@ -125,8 +125,11 @@ func (b *browser) gather() Batch {
 		passed += int(gone)
 		b.next = behind
 		for i := range events {
-			if b.only.takes(&events[i]) {
-				newest.add(events[i])
+			switch t := &events[i]; {
+			case b.only.takes(t):
+				newest.add(*t)
+			case t.kind == 0:
+				passed++
 			}
 		}
 		if len(events) < cap(b.buffer) {

@@ -55,7 +55,7 @@ func appOf(asked url.Values) (uint32, error) {
 // takes tells whether the browser wants an event. What is looked for is what is
 // shown: a hidden id cannot be guessed at.
 func (f *filter) takes(t *told) bool {
-	return (f.app == 0 || f.app == t.app) && (f.kind == 0 || f.kind == t.kind) &&
+	return (f.app == 0 || f.app == t.app) && t.kind != 0 && (f.kind == 0 || f.kind == t.kind) &&
 		(f.user == "" || strings.Contains(f.name(t), f.user))
 }
 

@@ -2,7 +2,6 @@ package page
 
 import (
 	"errors"
-	"maps"
 	"sync"
 	"time"
 
@@ -53,7 +52,7 @@ type told struct {
 	app      uint32
 	delay    float32 // seconds
 	hasAfter bool
-	kind     presence.Kind
+	kind     presence.Kind // 0: forgotten
 	from, to presence.Status
 	detail   presence.Detail
 }
@@ -81,12 +80,18 @@ func (l *Live) Put(e *presence.Event, delay time.Duration) {
 	of.add(t)
 }
 
-// Keep forgets the newest events of all apps but some. What waits for browsers is
-// still shown.
-func (l *Live) Keep(wanted func(app uint32) bool) {
+// Forget drops every event of an app: none is shown any more. It is for the end of a
+// term. Who is erased is erased under another process's lease, and has no name here
+// afterwards.
+func (l *Live) Forget(app uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.newest, func(app uint32, _ *ring) bool { return !wanted(app) })
+	delete(l.newest, app)
+	for i := range l.all.events {
+		if t := &l.all.events[i]; t.app == app {
+			*t = told{app: app, seq: t.seq}
+		}
+	}
 }
 
 // Close ends the list of every browser, and takes no other. It waits for none.

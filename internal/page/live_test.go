@@ -74,8 +74,7 @@ func TestLiveFilter(t *testing.T) {
 	}
 }
 
-// Of one app the newest 200 are kept for whoever comes, however much was told of others since; an app that is polled here
-// no more is forgotten.
+// Of one app the newest 200 are kept for whoever comes, however much was told of others since.
 func TestNewestOfEachApp(t *testing.T) {
 	r := newRig(t, nil)
 	for seq := range int64(300) {
@@ -92,10 +91,33 @@ func TestNewestOfEachApp(t *testing.T) {
 		}
 		v.close()
 	}
-	r.cfg.Live.Keep(func(app uint32) bool { return app != 1 })
-	v := r.view("?app=1")
-	if b, _ := v.next(); len(b.Events) != 0 {
-		t.Errorf("%d events of an app that is gone", len(b.Events))
+}
+
+// What is forgotten is shown to nobody, neither to who comes nor to who has not read it yet; what is told later is.
+func TestForget(t *testing.T) {
+	l := NewLive()
+	late := &browser{live: l, buffer: make([]told, 0, atOnce)}
+	if _, err := l.join(late, 0); err != nil {
+		t.Fatal(err)
+	}
+	for seq := range int64(10) {
+		l.Put(event(1, seq+1, presence.KindOnline), 0)
+		l.Put(event(2, seq+1, presence.KindOnline), 0)
+	}
+	l.Forget(1)
+	l.Put(event(1, 11, presence.KindOnline), 0)
+	if b := late.gather(); len(b.Events) != 11 || b.Events[10].App != 1 || b.Passed != 10 {
+		t.Errorf("who reads late is shown %v and passes over %d", b.Events, b.Passed)
+	}
+	for app, want := range map[uint32]int{0: 11, 1: 1, 2: 10} {
+		fresh := &browser{live: l, only: filter{app: app}, buffer: make([]told, 0, atOnce)}
+		before, err := l.join(fresh, app)
+		if app == 0 {
+			before = fresh.past()
+		}
+		if err != nil || len(before) != want {
+			t.Errorf("who comes to app %d is shown %d, %v, want %d", app, len(before), err, want)
+		}
 	}
 }
 
