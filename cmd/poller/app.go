@@ -44,6 +44,8 @@ type app struct {
 	leave    wish               // that the lease be given up between two sweeps
 	changes  chan poll.Settings // for the term that runs; what it has not heard yet
 	lost     lost               // whom the bucket lacks
+	hints    *poll.Hints        // nil where no callbacks are taken
+	bus      *nats.Conn
 	verdict  verdict
 	telling  sign // of the relay
 	metrics  *status.App
@@ -68,6 +70,9 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	it := &app{
 		id: a.AppID, woken: make(chan struct{}, 1), take: newWish(), leave: newWish(), changes: make(chan poll.Settings, 1),
 		metrics: metrics.App(a.AppID), checks: checks, log: log.With().Uint32("app", a.AppID).Logger(),
+	}
+	if it.bus = nc; cfg.Callback.Listen != "" {
+		it.hints = poll.NewHints()
 	}
 	it.evidence = evidence.NewBook()
 	it.budget = budget.New(a.Rate, it.holder.allow)

@@ -26,6 +26,8 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 		Schedule: now.Schedule, Log: a.log, AllowSuddenDrop: now.AllowSuddenDrop, Leave: a.leave, Change: a.changes,
 		Hold: now.Hold, StaleAfter: now.StaleAfter, Now: a.clock.Now,
 		MaxOfflineShare: now.MaxOfflineShare, Patience: now.Patience,
+		Hints: a.hints, Rate: a.budget.Rate, Sooner: a.metrics.Sooner,
+		Hinted:    func(what poll.Hinting) { a.metrics.Callback(string(what)) },
 		Again:     a.lost.take,
 		Committed: a.committed,
 		Listed: func(r poll.Report) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/zim-presence/poller/internal/callback"
 	"github.com/zim-presence/poller/internal/status"
 )
 
@@ -37,7 +38,9 @@ type parts struct {
 	checks  *status.Checks
 	log     zerolog.Logger
 	apps    crew
-	lookout *lookout
+
+	callbacks *callback.Receiver
+	lookout   *lookout
 
 	schemaUp atomic.Bool // the schema has been seen to be this program's, or newer
 	systemd  *systemd
@@ -61,6 +64,7 @@ func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err er
 	if p.bus, err = openNATS(ctx, cfg, log); err != nil {
 		return nil, err
 	}
+	p.callbacks = p.newReceiver()
 	for _, a := range cfg.Apps {
 		it, err := p.wire(a)
 		if err != nil {
@@ -125,6 +129,7 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 		p.apps.launch(ctx, a.id)
 	}
 	p.systemd.begin()
+	running.Go(func() { p.takeCallbacks(ctx, fail) })
 	running.Go(func() { newSharing(p).run(ctx) })
 	running.Go(func() { p.maintain(ctx) })
 	<-ctx.Done()

@@ -60,6 +60,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 	a.panel.sweeps(recorder.Due)
 	a.watchTerm(recorder)
 	defer a.dropChecks()
+	defer a.hearHints()()
 	err = work(held, recorder)
 	a.evidence.TermOver()
 
