@@ -25,7 +25,8 @@ func (p *parts) explainUser(ctx context.Context, id uint32, user string) (any, e
 	if err != nil {
 		return nil, err
 	}
-	r.hold = p.cfg.Hold
+	hold := a.tuned.Load().recording.Hold
+	r.hold = holdConfig{Offline: hold.Offline, Online: hold.Online}
 	if r.UserNo > 0 {
 		r.Daemon = explainDaemon{URL: listenerURL(p.cfg.HTTP.Listen)}
 		if r.Daemon.Story, err = a.explain(ctx, p.me, user); err != nil {

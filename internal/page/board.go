@@ -1,6 +1,11 @@
 package page
 
-import "time"
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Board is what the page shows at one moment of this process and of each app of its
 // configuration. It is the JSON of /api/board, which is for the page alone and may
@@ -14,8 +19,11 @@ type Board struct {
 	Replicas int       `json:"replicas"` // that live; 0 while this process cannot see it
 	UserIDs  bool      `json:"user_ids"` // false: hidden, as configured
 	Ready    bool      `json:"ready"`
-	Checks   []Check   `json:"checks"`
-	Total    int       `json:"total"` // apps that there are
+	// Checks are all of them, by name; where one app is asked for, its own and those of
+	// the process; where there are over [FewApps], of apps the red ones.
+	Checks []Check `json:"checks"`
+	Judged int     `json:"judged"` // checks that there are
+	Total  int     `json:"total"`  // apps that there are
 	// Apps are by id. Where all are asked for they are [MostApps] at the most, and have
 	// no more than their newest incident each where they are over [FewApps].
 	Apps []App `json:"apps"`
@@ -29,8 +37,15 @@ const (
 
 // trim cuts a board to its bounds.
 func (b *Board) trim(app uint32) {
+	b.Judged = len(b.Checks)
 	b.Apps = b.Apps[:min(len(b.Apps), MostApps)]
-	if app != 0 || len(b.Apps) <= FewApps {
+	own := strconv.FormatUint(uint64(app), 10)
+	many := len(b.Apps) > FewApps
+	b.Checks = slices.DeleteFunc(b.Checks, func(c Check) bool {
+		_, of, some := strings.Cut(c.Name, "/")
+		return some && (app != 0 && of != own || app == 0 && many && c.OK)
+	})
+	if app != 0 || !many {
 		return
 	}
 	for i := range b.Apps {

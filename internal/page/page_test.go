@@ -3,6 +3,7 @@ package page
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,13 @@ func TestBoardIsBounded(t *testing.T) {
 	for id := range uint32(MostApps + 5) {
 		r.now.Apps = append(r.now.Apps, App{App: id + 1, Incidents: make([]Incident, 10), Schedule: "@every 1m", Users: &Users{}, Ages: &Ages{Under: make([]float64, 11), Users: make([]int, 12)}})
 	}
+	r.now.Checks = []Check{{Name: "nats", OK: true}, {Name: "zim/7", OK: true}, {Name: "zim/8"}, {Name: "zim/1005", OK: true}, {Name: "zim/10050"}}
+	names := func(b Board) (all []string) {
+		for _, c := range b.Checks {
+			all = append(all, c.Name)
+		}
+		return all
+	}
 	read := func(query string) (b Board, size int) {
 		got := r.get("/api/board" + query)
 		if err := json.Unmarshal([]byte(got.body), &b); err != nil {
@@ -217,11 +225,18 @@ func TestBoardIsBounded(t *testing.T) {
 	if len(all.Apps) != MostApps || len(all.Apps[7].Incidents) != 1 || size > 2<<20 {
 		t.Errorf("%d apps with %d incidents in %d bytes", len(all.Apps), len(all.Apps[7].Incidents), size)
 	}
-	if one, _ := read("?app=1005"); len(one.Apps) != 1 || len(one.Apps[0].Incidents) != 10 {
+	if got, want := names(all), []string{"nats", "zim/8", "zim/10050"}; !slices.Equal(got, want) || all.Judged != 5 {
+		t.Errorf("checks %v of %d, want %v of 5", got, all.Judged, want)
+	}
+	one, _ := read("?app=1005")
+	if got, want := names(one), []string{"nats", "zim/1005"}; !slices.Equal(got, want) || one.Judged != 5 {
+		t.Errorf("checks of one app %v of %d, want %v of 5", got, one.Judged, want)
+	}
+	if len(one.Apps) != 1 || len(one.Apps[0].Incidents) != 10 {
 		t.Errorf("of one app: %d apps, %d incidents", len(one.Apps), len(one.Apps[0].Incidents))
 	}
 	r.now.Apps = r.now.Apps[:FewApps]
-	if few, _ := read(""); len(few.Apps) != FewApps || len(few.Apps[0].Incidents) != 10 {
+	if few, _ := read(""); len(few.Checks) != 5 || len(few.Apps) != FewApps || len(few.Apps[0].Incidents) != 10 {
 		t.Errorf("of few: %d apps, %d incidents", len(few.Apps), len(few.Apps[0].Incidents))
 	}
 	if len(r.now.Apps[0].Incidents) != 10 {

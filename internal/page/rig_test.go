@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	r.cfg = Config{
 		Board: func(app uint32) Board {
 			b := r.now
-			b.Apps = nil
+			b.Apps, b.Checks = nil, slices.Clone(r.now.Checks)
 			for _, a := range r.now.Apps {
 				if app == 0 || app == a.App {
 					b.Apps = append(b.Apps, a)
