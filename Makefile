@@ -41,7 +41,7 @@ browser:
 screenshots:
 	@scripts/need-chromium
 	@scripts/need-postgres
-	cd browser && go run ./cmd/screenshots ../docs/img
+	cd browser && VERSION=$(VERSION) go run ./cmd/screenshots ../docs/img
 
 # How long make chaos makes faults, and the seed that draws them; 0 draws one.
 CHAOS_FOR ?= 30m

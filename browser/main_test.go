@@ -105,7 +105,8 @@ func ask[T any](b *tab, expression string) T {
 // text is what is on the page within an element, or nothing.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
-	return ask[string](b, fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, selector))
+	text := ask[string](b, fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, selector))
+	return strings.ReplaceAll(text, "\u00a0", " ")
 }
 
 // has fails unless the text within an element has each of the parts.

@@ -179,6 +179,13 @@ func arguments(args []*runtime.RemoteObject) string {
 	return strings.Join(texts, " ")
 }
 
+// Seen returns a picture of what is seen without scrolling, as PNG.
+func (t *Tab) Seen() ([]byte, error) {
+	ctx, cancel := context.WithTimeout(t.tab, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
+}
+
 // Shot returns a picture of the whole page, as PNG.
 func (t *Tab) Shot() ([]byte, error) {
 	ctx, cancel := context.WithTimeout(t.tab, patience)

@@ -26,10 +26,10 @@ const (
 )
 
 // Build builds the poller of the tree into a directory and returns its path. It is called
-// in the directory of this module.
+// in the directory of this module. VERSION in the environment is what it says it is.
 func Build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "poller")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/poller")
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-X main.version="+os.Getenv("VERSION"), "-o", binary, "./cmd/poller")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
@@ -151,6 +151,13 @@ func (w *World) Fault(ctx context.Context, fault string) error {
 // Mend ends all faults.
 func (w *World) Mend(ctx context.Context) error {
 	return ask(ctx, http.MethodDelete, w.Control+"/faults", "")
+}
+
+// StopZIM stops the simulator: from now on nothing answers there.
+func (w *World) StopZIM() error {
+	simulator := w.began[0]
+	w.began = w.began[1:]
+	return simulator.stop()
 }
 
 // Close stops everything, the newest first, waits until it has ended, and removes its

@@ -3,7 +3,7 @@
 import { facts, h } from './dom.js';
 import { ages } from './freshness.js';
 import { judge, mark } from './verdict.js';
-import { age, count, duration, lasted, many, moment, share, short } from './words.js';
+import { age, count, duration, lasted, many, moment, share, short, took } from './words.js';
 
 /** cards draws an app. */
 export function cards(board, app, now) {
@@ -89,8 +89,7 @@ function due(next, now) {
 }
 
 function sweepText(s, now) {
-  const took = s.finished ? (Date.parse(s.finished) - Date.parse(s.started)) / 1000 : null;
-  const text = `${count(s.seen)} of ${count(s.watched)} answered${took === null ? '' : ` in ${duration(took)}`}, ${many(s.transitions, 'change')}, ${many(s.requests, 'request')}`;
+  const text = `${count(s.seen)} of ${count(s.watched)} answered${s.finished ? ` in ${took(s.started, s.finished)}` : ''}, ${many(s.transitions, 'change')}, ${many(s.requests, 'request')}`;
   return [
     s.finished && `${moment(s.finished, now)}: `, text,
     (!s.complete || s.failure) && h('span', { class: 'word-look' }, ` ▲ ${s.complete ? '' : 'ended early'}${!s.complete && s.failure ? ': ' : ''}${s.failure}`),
@@ -151,7 +150,7 @@ function incident(i, now) {
   const outcome = { released: ['ok', 'true: told'], discarded: ['idle', 'false: not told'] }[i.outcome] ?? ['look', 'being asked again'];
   return h('tr', null,
     h('td', null, moment(i.began, now)),
-    h('td', null, i.ended ? duration((Date.parse(i.ended) - Date.parse(i.began)) / 1000) : `${lasted(age(i.began, now))} so far`),
+    h('td', null, i.ended ? took(i.began, i.ended) : `${lasted(age(i.began, now))} so far`),
     h('td', null, `${many(i.flips, 'user')}, ${share(i.share)} of those online`),
     h('td', null, mark(outcome[0]), outcome[1]));
 }

@@ -15,7 +15,7 @@ export function ages(a, now) {
       h('caption', { class: 'unseen' }, 'Users by the age of their newest answer'),
       h('thead', { class: 'unseen' }, h('tr', null, ['Age', 'Share', 'Users'].map((name) => h('th', { scope: 'col' }, name)))),
       h('tbody', null, ranges(a).map(([name, n, extra]) => row(name, n, all, extra)))),
-    h('p', { class: 'quiet counted' }, `Counted ${lasted(age(a.at, now))} ago`),
+    h('p', { class: 'quiet counted' }, age(a.at, now) < 1 ? 'Counted just now' : `Counted ${lasted(age(a.at, now))} ago`),
   ];
 }
 

@@ -4,7 +4,7 @@ import { ask } from './ask.js';
 import { facts, fill, h, id } from './dom.js';
 import { appPath } from './route.js';
 import { change } from './live.js';
-import { age, count, duration, fine, many, moment, status } from './words.js';
+import { age, count, duration, fine, many, moment, status, took } from './words.js';
 
 /** newest is how many answers are shown. */
 const newest = 15;
@@ -112,7 +112,7 @@ function answers(r, now) {
     : all.length > newest ? `The newest ${newest} of ${count(all.length)}.` : null;
   return list('answers', 'What ZIM answered', note, ['Asked', 'Took', 'Said', 'Code', 'HTTP', 'For', 'Users', 'Request id'], shown.map((a) => [
     h('span', { class: 'when' }, dated(a.asked_at, now)),
-    duration((Date.parse(a.at) - Date.parse(a.asked_at)) / 1000),
+    took(a.asked_at, a.at),
     a.status ? status(a.status, a.detail) : h('span', { class: 'word-look' }, `▲ ${a.missed || (a.result === '0' ? 'nothing of this user' : a.result)}`),
     codeText(a), a.http ? String(a.http) : '–', a.lane, count(a.asked), h('span', { class: 'id' }, a.request_id || '–'),
   ]));
@@ -156,7 +156,7 @@ function suppressed(r, now) {
 
 function sweeps(r, now) {
   return r.sweeps.length > 0 && list('sweeps', 'Complete sweeps that asked', null, ['Sweep', 'Started', 'Took', 'Answered', 'This user'], r.sweeps.toReversed().map((s) => [
-    count(s.sweep), dated(s.started, now), duration((Date.parse(s.finished) - Date.parse(s.started)) / 1000), many(s.seen, 'user'),
+    count(s.sweep), dated(s.started, now), took(s.started, s.finished), many(s.seen, 'user'),
     s.missed ? h('span', { class: 'word-look' }, '▲ missed') : 'answered',
   ]));
 }

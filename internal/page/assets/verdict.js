@@ -93,7 +93,8 @@ function freshText(board, now) {
   const ages = counted.map((app) => app.ages).filter(Boolean);
   if (ages.some((a) => a.users.some((n) => n > 0))) {
     const slowest = Math.max(...ages.map((a) => a.p99));
-    parts.push(`99 % of the answers are younger than ${duration(slowest)}`);
+    const counted = Math.max(...ages.map((a) => age(a.at, now)));
+    parts.push(`${share(0.99)} of the answers are younger than ${duration(slowest)}${counted > 30 ? `, as counted ${lasted(counted)} ago` : ''}`);
   }
   const covered = counted.map((app) => app.users.coverage).filter((c) => c !== null);
   if (covered.length) parts.push(`${share(Math.min(...covered))} answered by the newest sweep`);

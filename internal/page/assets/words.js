@@ -25,34 +25,41 @@ function trim(n, digits) {
   return n.toFixed(digits).replace(/\.?0+$/, '');
 }
 
+/** between is the space between a number and its unit, where no line is broken. */
+const between = '\u00a0';
+
 /** share is a share as per cent: 100 % and 0 % only where it is all and none. */
 export function share(s) {
   const cent = s * 100;
-  if (cent > 0 && cent < 0.1) return 'under 0.1 %';
-  if (cent < 100 && cent > 99.9) return 'over 99.9 %';
-  return `${cent < 10 || cent > 99 ? trim(cent, 1) : Math.round(cent)} %`;
+  if (cent > 0 && cent < 0.1) return `under 0.1${between}%`;
+  if (cent < 100 && cent > 99.9) return `over 99.9${between}%`;
+  return `${cent < 10 || cent > 99 ? trim(cent, 1) : Math.round(cent)}${between}%`;
 }
 
 /** duration is a number of seconds: 40 ms, 2.4 s, 3 min 20 s, 2 d 4 h. */
 export function duration(seconds) {
   const s = Math.max(0, seconds);
-  if (s === 0) return '0 s';
-  if (s < 0.001) return 'under 1 ms';
-  if (s < 0.9995) return `${Math.round(s * 1000)} ms`;
-  if (s < 9.95) return `${trim(s, 1)} s`;
-  const whole = Math.round(s);
-  if (whole < 60) return `${whole} s`;
-  return pair(whole);
+  if (s === 0) return `0${between}s`;
+  if (s < 0.001) return `under 1${between}ms`;
+  if (s < 0.9995) return `${Math.round(s * 1000)}${between}ms`;
+  if (s < 9.95) return `${trim(s, 1)}${between}s`;
+  return pair(Math.round(s));
 }
 
 function pair(whole) {
   const units = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
   const at = units.findIndex(([size]) => whole >= size);
   const [size, name] = units[at];
+  const most = `${Math.floor(whole / size)}${between}${name}`;
+  if (at === units.length - 1) return most;
   const [nextSize, nextName] = units[at + 1];
   const rest = Math.floor((whole % size) / nextSize);
-  const most = `${Math.floor(whole / size)} ${name}`;
-  return rest ? `${most} ${rest} ${nextName}` : most;
+  return rest ? `${most} ${rest}${between}${nextName}` : most;
+}
+
+/** took is how long something took, of which the times are known to the millisecond. */
+export function took(from, to) {
+  return duration(Math.max(0.0005, (Date.parse(to) - Date.parse(from)) / 1000));
 }
 
 /** lasted is how long something has lasted that still does, in whole seconds: it does not flicker. */
