@@ -65,6 +65,7 @@ func checkSettings(t *testing.T, dsn string, throwaway bool) {
 		"max_connections":    "7",
 		"server_encoding":    "UTF8",
 		"timezone":           "UTC",
+		"jit":                "off",
 	} {
 		if got := query(t, dsn, "show "+setting); got != want {
 			t.Errorf("%s: got %q, want %q", setting, got, want)
