@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"sync"
 )
@@ -12,9 +13,12 @@ import (
 //
 //	add ─→ everybody sees it ─→ launch ─→ it polls ─→ remove: nobody sees it ─→ its term ends ─→ closed
 type crew struct {
-	mu      sync.Mutex // guards both below
+	mu      sync.Mutex // guards all below
 	members []*member  // in the order in which they came
+	begun   bool       // who is in is launched
 	over    bool       // nobody is launched any more
+
+	visits sync.RWMutex // held, for reading, by whoever does something to each app
 }
 
 // member is one app of the crew.
@@ -77,13 +81,23 @@ func (c *crew) add(a *app) {
 	c.members = append(c.members, &member{app: a})
 }
 
+// begin launches everybody who is in.
+func (c *crew) begin(ctx context.Context) {
+	c.mu.Lock()
+	c.begun = true
+	c.mu.Unlock()
+	for _, id := range c.ids() {
+		c.launch(ctx, id)
+	}
+}
+
 // launch has the app with the id go for its lease, and poll, until ctx ends or it is removed. It does
-// nothing once the crew is waited for.
+// nothing before the crew begins, and once it is waited for.
 func (c *crew) launch(ctx context.Context, id uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := c.index(id)
-	if i < 0 || c.over {
+	if i < 0 || !c.begun || c.over || c.members[i].stop != nil {
 		return
 	}
 	m := c.members[i]
@@ -95,20 +109,36 @@ func (c *crew) launch(ctx context.Context, id uint32) {
 	}()
 }
 
-// remove takes the app with the id out, ends its term as when the program is asked to stop, and closes it. Nobody
-// sees it any more while its term still ends.
-func (c *crew) remove(id uint32) {
+// each yields the apps to whoever does something to them: whoever was removed is left out, and a removal waits until
+// nothing is done to anybody.
+func (c *crew) each() iter.Seq[*app] {
+	return func(yield func(*app) bool) {
+		c.visits.RLock()
+		defer c.visits.RUnlock()
+		for _, a := range c.all() {
+			if !yield(a) {
+				return
+			}
+		}
+	}
+}
+
+// remove takes the app with the id out, ends its term as when the program is asked to stop, and returns it, for the
+// caller to close; nil for nobody. Nobody sees it any more while its term still ends.
+func (c *crew) remove(id uint32) *app {
 	c.mu.Lock()
 	i := c.index(id)
 	if i < 0 {
 		c.mu.Unlock()
-		return
+		return nil
 	}
 	m := c.members[i]
 	c.members = slices.Delete(c.members, i, i+1)
 	c.mu.Unlock()
+	c.visits.Lock()
+	c.visits.Unlock() //nolint:staticcheck // whoever looks at it still has done so
 	m.end()
-	m.app.close()
+	return m.app
 }
 
 // wait ends every app, and returns when none polls any more. None is launched after that.

@@ -29,11 +29,16 @@ func TestCrew(t *testing.T) {
 		c.add(idle(t, id))
 		c.launch(t.Context(), id)
 	}
+	if c.members[0].stop != nil {
+		t.Error("an app was launched before the crew began")
+	}
+	c.begin(t.Context())
+	c.launch(t.Context(), 2) // once is enough
 	if got, want := c.ids(), []uint32{3, 1, 2}; !slices.Equal(got, want) {
 		t.Errorf("ids %d, want %d", got, want)
 	}
 	gone := c.members[1]
-	c.remove(1)
+	c.remove(1).close()
 	select {
 	case <-gone.done:
 	default:
@@ -42,7 +47,9 @@ func TestCrew(t *testing.T) {
 	if c.find(1) != nil || c.find(2) == nil || !slices.Equal(c.ids(), []uint32{3, 2}) {
 		t.Errorf("ids %d after the removal of 1", c.ids())
 	}
-	c.remove(1) // nobody
+	if c.remove(1) != nil {
+		t.Error("somebody was removed twice")
+	}
 	c.wait()
 	c.add(idle(t, 4))
 	c.launch(t.Context(), 4)

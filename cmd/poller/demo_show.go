@@ -74,7 +74,7 @@ func (s *show) run(ctx context.Context) (err error) {
 		s.news.opened(st.bill(cfg, one.tuned.Load().recording.Schedule, s.population))
 		one.show = s.news.swept
 		beside.Go(func() { s.measure(ctx, st, one) })
-	}))
+	}, reloading{}))
 }
 
 // prepare configures the daemon for the stage, and fills the watchlist.

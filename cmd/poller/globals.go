@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 )
 
 // globals are the flags that every command has, and the world that a command runs in. Commands take it as
@@ -13,6 +14,9 @@ type globals struct {
 	Stdout  io.Writer `kong:"-"`
 	Stderr  io.Writer `kong:"-"`
 	Environ []string  `kong:"-"` // as os.Environ gives it
+
+	// Hangups has the daemon read its configuration again, each time; nil: those of the process do.
+	Hangups <-chan os.Signal `kong:"-"`
 
 	// lose ends the context of the command, with the reason.
 	lose context.CancelCauseFunc

@@ -35,8 +35,9 @@ func (p *parts) maintain(ctx context.Context) {
 
 // prune drops what is past its age, and says what it did and what holds back the rest.
 func (p *parts) prune(ctx context.Context, book *ledger.Ledger) error {
-	done, err := book.Prune(ctx, p.cfg.Retention.ages(), false)
-	r := newPruneReport(p.cfg.Retention, done, false)
+	keep := p.now().Retention
+	done, err := book.Prune(ctx, keep.ages(), false)
+	r := newPruneReport(keep, done, false)
 	p.metrics.Pruned(r.Bytes)
 	if days, snapshots := r.dropped(); days > 0 || snapshots > 0 {
 		p.log.Info().Int("days", days).Int64("snapshots", snapshots).Int64("bytes", r.Bytes).Msg("pruned")

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -19,19 +22,28 @@ type runCmd struct {
 	Migrate bool `negatable:"" default:"true" help:"Bring the schema up first; --no-migrate when somebody else does."`
 }
 
-// Run polls until ctx ends.
+// Run polls until ctx ends. A hangup has it read its configuration again.
 func (c *runCmd) Run(ctx context.Context, g *globals) error {
+	if g.Hangups == nil {
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		g.Hangups = hangups
+	}
 	cfg, err := g.load(needAll)
 	if err != nil {
 		return err
 	}
-	return daemon(ctx, cfg, newLogger(cfg.Log, g.Stderr), c.Migrate, nil)
+	log := newLiveLog(cfg.Log, g.Stderr)
+	again := reloading{wanted: g.Hangups, log: log, read: func() (config, error) { return g.load(needAll) }}
+	return daemon(ctx, cfg, log.Logger, c.Migrate, nil, again)
 }
 
 // parts are the whole program, opened.
 type parts struct {
-	cfg     config
-	me      string // among the replicas
+	cfg     config                 // as it was at the start
+	cfgNow  atomic.Pointer[config] // in force
+	me      string                 // among the replicas
 	db      *database
 	bus     *bus
 	metrics *status.Metrics
@@ -50,6 +62,7 @@ type parts struct {
 // running when it returns; what is not need not answer yet.
 func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err error) {
 	p := &parts{cfg: cfg, me: owner(), metrics: status.NewMetrics(versionText()), checks: status.NewChecks(), lookout: newLookout(), log: log}
+	p.cfgNow.Store(&cfg)
 	p.checks.MendBy(mendOf)
 	p.systemd = newSystemd(p.apps.polled, p.checks, log)
 	p.metrics.Show(p.checks)
@@ -66,7 +79,7 @@ func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err er
 	}
 	p.callbacks = p.newReceiver()
 	for _, a := range cfg.Apps {
-		it, err := p.wire(a)
+		it, err := p.wire(cfg, a)
 		if err != nil {
 			return nil, err
 		}
@@ -76,8 +89,8 @@ func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err er
 }
 
 // wire wires one app.
-func (p *parts) wire(a appConfig) (*app, error) {
-	it, err := newApp(p.cfg, p.me, a, p.db, p.bus.Conn, p.metrics, p.checks, p.log)
+func (p *parts) wire(cfg config, a appConfig) (*app, error) {
+	it, err := newApp(cfg, p.me, a, p.db, p.bus.Conn, p.metrics, p.checks, p.log)
 	if err == nil && p.cfg.HTTP.Listen != "" {
 		it.panel.live = p.lookout.live
 	}
@@ -99,7 +112,7 @@ func (p *parts) close() error {
 // daemon runs the whole program until ctx ends, which is no error, or until
 // something breaks that no waiting mends. started, when not nil, is called when
 // everything runs but the polling, which begins when it returns.
-func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, started func(*parts)) (err error) {
+func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, started func(*parts), again reloading) (err error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	log.Info().Str("version", versionText()).Int("apps", len(cfg.Apps)).Msg("starting")
@@ -117,6 +130,7 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 	running.Go(func() { p.watchOver(ctx, fail) })
 	running.Go(func() { p.inheritPostgres(ctx, fail) })
 	running.Go(func() { p.inheritNATS(ctx, fail) })
+	running.Go(func() { p.reloads(ctx, again) })
 	if err := p.ready(ctx, migrate); err != nil {
 		fail(err)
 		return asked(ctx, err)
@@ -125,9 +139,7 @@ func daemon(ctx context.Context, cfg config, log zerolog.Logger, migrate bool, s
 		started(p)
 	}
 	defer p.apps.wait()
-	for _, a := range p.apps.all() {
-		p.apps.launch(ctx, a.id)
-	}
+	p.apps.begin(ctx)
 	p.systemd.begin()
 	running.Go(func() { p.takeCallbacks(ctx, fail) })
 	running.Go(func() { newSharing(p).run(ctx) })

@@ -77,7 +77,7 @@ func (s *sharing) leave(ctx context.Context) {
 // blind takes every wish back.
 func (s *sharing) blind(err error) {
 	s.lookout.sight.Store(nil)
-	for _, a := range s.apps.all() {
+	for a := range s.apps.each() {
 		a.take.takeBack()
 		a.leave.takeBack()
 		if !a.held() {
@@ -96,9 +96,10 @@ func (s *sharing) blind(err error) {
 // follow says of each app what is to be done about it.
 func (s *sharing) follow(sight ledger.Sight) {
 	s.lookout.sight.Store(&sight)
-	assigned, ours := assign(sight), 0
-	now, apps := time.Now(), s.apps.all()
-	for _, a := range apps {
+	assigned, ours, all := assign(sight), 0, 0
+	now := time.Now()
+	for a := range s.apps.each() {
+		all++
 		mine := assigned[a.id] == s.me
 		if mine {
 			ours++
@@ -122,8 +123,8 @@ func (s *sharing) follow(sight ledger.Sight) {
 		}
 	}
 	s.metrics.SetReplicas(len(sight.Live), ours)
-	if what := fmt.Sprint(len(sight.Live), ours, len(apps)); what != s.said {
-		s.log.Info().Int("replicas", len(sight.Live)).Int("share", ours).Int("apps", len(apps)).Msg("apps shared")
+	if what := fmt.Sprint(len(sight.Live), ours, all); what != s.said {
+		s.log.Info().Int("replicas", len(sight.Live)).Int("share", ours).Int("apps", all).Msg("apps shared")
 		s.said = what
 	}
 }

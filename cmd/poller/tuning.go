@@ -23,11 +23,15 @@ func newTuning(cfg config, one appConfig) (*tuning, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return &tuning{one, poll.Settings{
+	t := &tuning{one, poll.Settings{
 		Schedule: schedule, AllowSuddenDrop: cfg.Watchlist.AllowSuddenDrop,
 		Hold: diff.Hold{Offline: cfg.Hold.Offline, Online: cfg.Hold.Online}, StaleAfter: cfg.StaleAfter,
 		MaxOfflineShare: cfg.Plausibility.MaxOfflineShare, Patience: cfg.Plausibility.Patience,
-	}}, nil
+	}}
+	if err := t.asking().Check(); err != nil {
+		return nil, fmt.Errorf("app %d: %w", one.AppID, err)
+	}
+	return t, nil
 }
 
 // asking is how ZIM is asked.

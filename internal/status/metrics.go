@@ -18,6 +18,7 @@ type Metrics struct {
 	replicas, share prometheus.Gauge
 	retention       retention
 	perApp          *roll
+	reload          reload
 
 	mu   sync.Mutex // guards apps
 	apps map[uint32]*App
@@ -50,6 +51,7 @@ func NewMetrics(version string) *Metrics {
 	}
 	registry.MustRegister(m.replicas, m.share)
 	m.retention = newRetention(registry)
+	m.reload = newReload(registry)
 	return m
 }
 

@@ -29,6 +29,12 @@ type course struct {
 	patience time.Duration // of confirmations, see [lane]
 }
 
+// Check says what is wrong with settings, if [Client.Set] or [New] would refuse them.
+func (s Settings) Check() error {
+	_, err := newCourse(s)
+	return err
+}
+
 func newCourse(s Settings) (*course, error) {
 	target, err := url.Parse(s.BaseURL)
 	if err != nil {
