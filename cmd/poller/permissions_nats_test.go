@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/internal/stream"
 	"github.com/zim-presence/poller/presence"
 	following "github.com/zim-presence/poller/presence/follow"
 )
@@ -66,6 +67,15 @@ func (w *world) refusedInNATS(reader, poller jetstream.JetStream) {
 	}
 	if after := w.state(reader, event) + w.state(reader, bucket); after != before {
 		t.Errorf("the streams stood at %s, and now at %s", before, after)
+	}
+}
+
+// handsOn wants that a standby may hand hints on.
+func (w *world) handsOn(poller *nats.Conn) {
+	w.t.Helper()
+	err := stream.HandHintOn(poller, worldApp, "alice", true)
+	if err = errors.Join(err, poller.Flush(), poller.LastError()); err != nil {
+		w.t.Errorf("hand a hint on: %v", err)
 	}
 }
 

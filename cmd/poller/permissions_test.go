@@ -93,7 +93,8 @@ func TestLeastPermissions(t *testing.T) {
 	// Beside the users of the manual there is one for the test, which looks on.
 	server := localtest.NATSConfigured(t, strings.Replace(config, "users: [", "users: [ { user: admin, password: secret },", 1))
 	// Nothing here waits for a lease to expire.
-	w := newWorldOn(t, owner, "POLLER_HTTP_LISTEN=127.0.0.1:0", "POLLER_LEASE_TTL=5m")
+	w := newWorldOn(t, owner, "POLLER_HTTP_LISTEN=127.0.0.1:0", "POLLER_LEASE_TTL=5m",
+		"POLLER_CALLBACK_LISTEN=127.0.0.1:0", "POLLER_ZIM_CALLBACK_SECRET="+callbackSecret)
 	w.env = append(w.env, "POLLER_DATABASE_URL="+owner)
 	if out, code := w.run("migrate"); code != 0 {
 		t.Fatalf("poller migrate: exit code %d, %s", code, out)
@@ -166,6 +167,7 @@ func TestLeastPermissions(t *testing.T) {
 	w.audit()
 
 	w.refusedInPostgres(db)
+	w.handsOn(connectAs(t, server, "poller").Conn())
 	w.refusedInNATS(connectAs(t, server, "reader"), connectAs(t, server, "poller"))
 	w.mends(connectAs(t, server, "admin"), connectAs(t, server, "operator"))
 	for line := range strings.SplitSeq(first.said()+"\n"+daemon.said(), "\n") {

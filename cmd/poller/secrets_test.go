@@ -122,6 +122,7 @@ const (
 	secretInEnv  = "5ecre70011223344556677889900aabb"
 	secretOfDB   = "pg:Pa%ss/w@rd-4711"
 	secretOfNATS = "na:Pa%ss/w@rd-0815"
+	secretOfCall = "5ecre7ca11bac4ca11bac4ca11bac400"
 	wrongOfDB    = "wrong-pg-9f8e"
 	wrongOfNATS  = "wrong-nats-7d6c"
 )
@@ -130,7 +131,7 @@ const (
 // holds a secret. Passwords, tokens and keys stand wherever they can.
 func TestSecretsAreToldToNobody(t *testing.T) {
 	t.Parallel()
-	s := newSecrets(t, secretInline, secretInFile, secretInEnv, secretOfDB, secretOfNATS)
+	s := newSecrets(t, secretInline, secretInFile, secretInEnv, secretOfDB, secretOfNATS, secretOfCall)
 	db := localtest.PostgresTCP(t, localtest.Access{HBA: "host all all all scram-sha-256"})
 	db.Exec("create role secretive superuser login password '" + secretOfDB + "'")
 	g := newGuarded(t)
@@ -141,17 +142,17 @@ func TestSecretsAreToldToNobody(t *testing.T) {
 	g.write("config.yaml", []byte(fmt.Sprintf(`
 apps:
 - {app_id: %d, server_secret_env: WORLD_SECRET}
-- {app_id: 1, server_secret: %s}
+- {app_id: 1, server_secret: %s, callback_secret: %s}
 - {app_id: 2, server_secret_file: %s}
 - {app_id: 3, server_secret_env: THIRD_SECRET, base_url: "http://127.0.0.1:1"}
 - {app_id: 4, server_secret: %s, base_url: "https://localhost:1"}
-`, worldApp, secretInline, g.path("secret"), secretInline)))
+`, worldApp, secretInline, secretOfCall, g.path("secret"), secretInline)))
 	s.words[worldSecret] = "the world's secret"
 	dsn := (&url.URL{Scheme: "postgres", User: url.UserPassword("secretive", secretOfDB), Host: db.Addr(), Path: "/poller"}).String()
 	w.env = append(without(w.env, "POLLER_ZIM_APP_ID=", "POLLER_ZIM_SERVER_SECRET="),
 		"POLLER_DATABASE_URL="+dsn, "POLLER_NATS_URL=nats://"+url.UserPassword("poller", secretOfNATS).String()+"@"+g.server.Addr(),
 		"POLLER_CONFIG="+g.path("config.yaml"), "WORLD_SECRET="+worldSecret, "THIRD_SECRET="+secretInEnv,
-		"POLLER_HTTP_LISTEN=127.0.0.1:0", "POLLER_LOG_LEVEL=trace", "POLLER_ZIM_TIMEOUT=300ms")
+		"POLLER_HTTP_LISTEN=127.0.0.1:0", "POLLER_LOG_LEVEL=trace", "POLLER_ZIM_TIMEOUT=300ms", "POLLER_CALLBACK_LISTEN=127.0.0.1:0")
 	for _, args := range [][]string{{"check"}, {"check", "-o", "json"}, {"migrate"}, {"watch", "count", "--app=1"}} {
 		p := w.start(args...)
 		if code := p.ended(); code != 0 {
@@ -165,6 +166,7 @@ apps:
 	w.exec(`insert into watched_users (app_id, user_id) select n, 'u' from generate_series(1, 4) n`)
 	daemon := w.start("run")
 	w.sweeps(1)
+	callBackIn(t, daemon)
 	w.troubles(s, daemon, db, g)
 	s.look("the list of NATS connections", g.connections())
 	s.look("the list of sessions", w.sessions())
