@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,22 +124,21 @@ func (d *doctor) tryLease(ctx context.Context, a appConfig, c *chart) (s ledger.
 }
 
 func judgeLease(c *chart, s ledger.Standing) {
-	replicas := plural(int64(len(s.Replicas)), "daemon") + " of this app lives"
-	if len(s.Replicas) != 1 {
-		replicas = plural(int64(len(s.Replicas)), "daemon") + " of this app live"
-	}
+	living := "no daemon of this app lives"
 	if len(s.Replicas) > 0 {
-		replicas += " (" + strings.Join(s.Replicas, ", ") + ")"
+		living = "daemons of this app that live: " + strings.Join(s.Replicas, ", ")
 	}
 	switch {
-	case s.Owner != "" && !s.Left:
-		c.ok("lease", "held by %s; %s", s.Owner, replicas)
+	case s.Held() && !slices.Contains(s.Replicas, s.Owner):
+		c.ok("lease", "held by %s, which is no daemon: poller sweep, doctor or adopt; %s", s.Owner, living)
+	case s.Held():
+		c.ok("lease", "held by %s; %s", s.Owner, living)
 	case s.Left:
-		c.warn("lease", "start a daemon", "%s held it, and has died; %s", s.Owner, replicas)
+		c.warn("lease", "start a daemon", "%s held it, and has died; %s", s.Owner, living)
 	case len(s.Replicas) > 0:
-		c.warn("lease", "wait a second; if it stays so, see what the daemon's check lease/<app> says", "nobody holds it, and %s", replicas)
+		c.warn("lease", "wait a second; if it stays so, see the daemon's check lease/<app>", "nobody holds it; %s", living)
 	default:
-		c.ok("lease", "nobody holds it, and %s", replicas)
+		c.ok("lease", "nobody holds it; %s", living)
 	}
 }
 
@@ -146,7 +146,7 @@ func judgeLease(c *chart, s ledger.Standing) {
 const overdueSweep = time.Minute
 
 func judgeSweep(c *chart, a appConfig, s ledger.Standing) {
-	held := s.Owner != "" && !s.Left
+	held := s.Held()
 	if s.Sweep == 0 {
 		if held {
 			c.warn("sweep", "wait for the first; if there is none, see the daemon's log and its check sweep/<app>", "no complete sweep yet")

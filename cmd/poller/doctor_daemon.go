@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"regexp"
+	"strconv"
 	"syscall"
+	"time"
 )
 
-// mostReadiness bounds what is read of /readyz, in bytes.
-const mostReadiness = 1 << 20
+// mostFetched bounds what is read of a page, in bytes.
+const mostFetched = 4 << 20
 
 // readiness is the JSON of /readyz, as far as it is needed.
 type readiness struct {
@@ -40,6 +44,7 @@ func (d *doctor) tryDaemon(ctx context.Context, c *chart) {
 		c.warn("readiness", "see what listens there; --from names another daemon", "%s: %s", d.from, inShort(errOf(ctx, err)))
 	default:
 		judgeReadiness(c, d.from, r)
+		d.skews = fetchSkews(ctx, d.from)
 	}
 }
 
@@ -61,9 +66,38 @@ func judgeReadiness(c *chart, where string, r readiness) {
 }
 
 func fetchReadiness(ctx context.Context, where string) (r readiness, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, where+"/readyz", http.NoBody)
+	body, status, err := fetch(ctx, where+"/readyz")
 	if err != nil {
 		return r, err
+	}
+	if json.Unmarshal(body, &r) != nil || r.Ready == nil {
+		return r, fmt.Errorf("what answers there is no poller (HTTP %d)", status)
+	}
+	return r, nil
+}
+
+// fetchSkews asks how far the daemon's clock is ahead of ZIM's, by app. None where it does not say.
+func fetchSkews(ctx context.Context, where string) map[uint32]time.Duration {
+	body, _, err := fetch(ctx, where+"/metrics")
+	if err != nil {
+		return nil
+	}
+	skews := map[uint32]time.Duration{}
+	for _, m := range regexp.MustCompile(`(?m)^poller_zim_clock_skew_seconds\{app="(\d+)"\} (\S+)$`).FindAllSubmatch(body, -1) {
+		app, err := strconv.ParseUint(string(m[1]), 10, 32)
+		seconds, bad := strconv.ParseFloat(string(m[2]), 64)
+		if err == nil && bad == nil && !math.IsNaN(seconds) {
+			skews[uint32(app)] = time.Duration(seconds * float64(time.Second))
+		}
+	}
+	return skews
+}
+
+// fetch reads a page of a daemon.
+func fetch(ctx context.Context, url string) (body []byte, status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, 0, err
 	}
 	client := http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
@@ -71,15 +105,11 @@ func fetchReadiness(ctx context.Context, where string) (r readiness, err error) 
 	}
 	resp, err := client.Do(request)
 	if err != nil {
-		return r, unwrapURL(err)
+		return nil, 0, unwrapURL(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, mostReadiness))
-	if err != nil {
-		return r, unwrapURL(err)
+	if body, err = io.ReadAll(io.LimitReader(resp.Body, mostFetched)); err != nil {
+		return nil, 0, unwrapURL(err)
 	}
-	if json.Unmarshal(body, &r) != nil || r.Ready == nil {
-		return r, fmt.Errorf("what answers there is no poller (HTTP %d)", resp.StatusCode)
-	}
-	return r, nil
+	return body, resp.StatusCode, nil
 }

@@ -93,27 +93,31 @@ func (d *doctor) reachNATS(ctx context.Context, c *chart) *stream.Reached {
 		trials[i] = func() { reached[i], errs[i] = d.reachOne(ctx, servers[i]) }
 	}
 	abreast(trials...)
-	var first *stream.Reached
+	return d.tellServers(c, servers, reached, errs)
+}
+
+// tellServers says who let us in, and returns one of those.
+func (d *doctor) tellServers(c *chart, servers []string, reached []*stream.Reached, errs []error) (first *stream.Reached) {
+	down := c.apart()
 	for i, r := range reached {
-		if r != nil && first == nil {
+		switch {
+		case r != nil && first == nil:
 			first = r
-			d.tryNATSConnection(c, r)
-		} else if r != nil {
+		case r != nil:
 			r.Close()
-		}
-		if errs[i] == nil {
-			continue
-		}
-		where := address(servers[i]).String()
-		if len(servers) == 1 {
+		case len(servers) == 1:
 			c.fault("connection", natsRefusalMend(errs[i]), "%s", inShort(errs[i]))
-		} else {
-			defer c.warn("server", natsRefusalMend(errs[i]), "%s: %s", where, inShort(errs[i]))
+		default:
+			down.warn("server", natsRefusalMend(errs[i]), "%s: %s", address(servers[i]), inShort(errs[i]))
 		}
 	}
-	if first == nil && len(servers) > 1 {
-		c.fault("connection", "see below", "none of the %d servers lets us in", len(servers))
+	switch {
+	case first != nil:
+		d.tryNATSConnection(c, first)
+	case len(servers) > 1:
+		c.fault("connection", "bring one of them up; each is told below", "none of the %d servers lets us in", len(servers))
 	}
+	c.join(down)
 	return first
 }
 
@@ -143,7 +147,7 @@ func natsRefusalMend(err error) string {
 	if mend := reachMend(err, natsKey); mend != "" {
 		return mend
 	}
-	return "look at nats.url (POLLER_NATS_URL) and what belongs to it, and at the server's log"
+	return mendOf("nats", err)
 }
 
 func (d *doctor) tryNATSConnection(c *chart, r *stream.Reached) {

@@ -48,7 +48,7 @@ func (d *doctor) tryStreams(ctx context.Context, a appConfig, c *chart) {
 		func() { d.tryStream(ctx, events, "event stream", rights, s.LookEvents) },
 		func() { d.tryStream(ctx, bucket, "bucket", rights, s.LookBucket) },
 		func() { d.tryStream(ctx, control, "control stream", rights, s.LookControl) },
-		func() { d.tryAgreement(ctx, a, s, agreed) },
+		func() { d.tryAgreement(ctx, a, s, rights, agreed) },
 	)
 	c.join(events, bucket, control)
 	rights.judge(c)
@@ -106,24 +106,13 @@ func (d *doctor) tryStream(ctx context.Context, c *chart, check string, rights n
 	asked := time.Now()
 	found, err := look(ctx)
 	if err != nil {
-		c.fault(check, streamMend(err), "%s: %s", name, inShort(errOf(ctx, err)))
+		c.fault(check, mendOf("stream", err), "%s: %s", name, inShort(errOf(ctx, err)))
 		return
 	}
 	judgeStream(c, check, found)
 	if ahead := asked.Add(time.Since(asked) / 2).Sub(found.At); check == "event stream" && !found.At.IsZero() && ahead.Abs() > mostAhead+time.Since(asked) {
 		c.warn("nats clock", "have both clocks set by NTP", "this machine's is %s the server's, by which events expire", aheadText(ahead))
 	}
-}
-
-// streamMend says what to do about a stream that cannot be asked for.
-func streamMend(err error) string {
-	switch {
-	case errors.Is(err, stream.ErrDenied):
-		return "grant what Permissions in docs/operations.md lists"
-	case errors.Is(err, stream.ErrSurprise), errors.Is(err, context.DeadlineExceeded):
-		return "wait ten seconds for a leader; then look at the server's log, and at its disk"
-	}
-	return "look at the server's log"
 }
 
 func judgeStream(c *chart, check string, s stream.Standing) {
@@ -162,12 +151,18 @@ func copies(n int) string {
 }
 
 // tryAgreement holds the end of the stream against the ledger, as the daemon does before it tells anything.
-func (d *doctor) tryAgreement(ctx context.Context, a appConfig, s *stream.Stream, c *chart) {
+func (d *doctor) tryAgreement(ctx context.Context, a appConfig, s *stream.Stream, rights natsRights, c *chart) {
 	const check = "ledger and stream"
 	pool := d.database.pool()
 	if pool == nil {
 		c.untried(check, "%s", d.database.why)
 		return
+	}
+	for _, name := range []string{stream.EventStreamName(a.AppID), stream.BucketStreamName(a.AppID)} {
+		if !rights.may("INFO", name) || !rights.may("MSG.GET", name) {
+			c.untried(check, "the user may not read %s", name)
+			return
+		}
 	}
 	ctx, cancel := d.within(ctx)
 	defer cancel()
@@ -196,16 +191,13 @@ func (d *doctor) tryAgreement(ctx context.Context, a appConfig, s *stream.Stream
 
 // agreementMend is the mend that the error names, or where to read of it.
 func agreementMend(err error) string {
-	if mended, ok := errors.AsType[interface {
-		error
-		Mend() string
-	}](err); ok {
-		return mended.Mend()
+	if mend := mendOf("stream", err); mend != mendOfSubject("stream") {
+		return mend
 	}
 	if _, mend, found := strings.Cut(err.Error(), "mend: "); found {
 		return mend
 	}
-	return "see Readiness, and the mend in docs/operations.md"
+	return mendOfSubject("stream")
 }
 
 // muchLag is how many events may wait to be told while a daemon is at it.

@@ -140,10 +140,10 @@ func (d *doctor) tryQuery(ctx context.Context, a appConfig, c *chart, s ledger.S
 	switch {
 	case !d.routes[a.BaseURL]:
 		c.allUntried("ZIM was not reached", queryChecks()...)
-	case known && s.Owner != "" && !s.Left:
-		d.queriedBy(c, a, s.Owner, s)
+	case known && s.Held():
+		d.queriedBy(c, s.Owner, s)
 	case known && len(s.Replicas) > 0:
-		d.queriedBy(c, a, strings.Join(s.Replicas, ", "), s)
+		d.queriedBy(c, strings.Join(s.Replicas, ", "), s)
 	case known:
 		d.queryLeased(ctx, a, c)
 	case d.database.bare && a.Rate >= 1:
@@ -155,16 +155,22 @@ func (d *doctor) tryQuery(ctx context.Context, a appConfig, c *chart, s ledger.S
 	}
 }
 
-// queriedBy says what the daemon's own queries brought: the budget is the daemon's.
-func (d *doctor) queriedBy(c *chart, a appConfig, owner string, s ledger.Standing) {
+// queriedBy says what the holder's own queries brought: the budget is the holder's.
+func (d *doctor) queriedBy(c *chart, owner string, s ledger.Standing) {
 	if s.Sweep > 0 && s.Seen > 0 {
 		c.ok("query", "left to %s, which polls the app: sweep %d reached %s %s ago", owner, s.Sweep, usersText(s.Seen), shortly(s.Ago))
 	} else {
-		c.untried("query", "left to %s, which polls the app, and has reached nobody yet", owner)
+		c.untried("query", "left to %s, which has the app's budget; no sweep has reached anybody yet", owner)
 	}
-	c.untried("clock", "the daemon's metric poller_zim_clock_skew_seconds has it")
-	_ = a
+	if ahead, known := d.skews[c.app]; known {
+		judgeClock(c, ahead)
+	} else {
+		c.untried("clock", "the daemon that polls the app has it as poller_zim_clock_skew_seconds")
+	}
 }
+
+// mostWait is how long the budget is waited for at least, however short a trial may be: a second is usual.
+const mostWait = 3 * time.Second
 
 // queryLeased asks under the app's lease, which notes when the budget is free again.
 func (d *doctor) queryLeased(ctx context.Context, a appConfig, c *chart) {
@@ -184,7 +190,7 @@ func (d *doctor) queryLeased(ctx context.Context, a appConfig, c *chart) {
 		}
 	}()
 	limiter.Pause(lease.NotBefore())
-	if wait := time.Until(lease.NotBefore()); wait > d.timeout {
+	if wait := time.Until(lease.NotBefore()); wait > max(d.timeout, mostWait) {
 		c.allUntried("the app's budget is not free for another "+shortly(wait), queryChecks()...)
 		return
 	}
@@ -216,8 +222,9 @@ func (d *doctor) query(ctx context.Context, a appConfig, c *chart, limiter *budg
 	if user == "" {
 		user, who = nobody, "a user who need not exist"
 	}
-	// A wait for the slot, a connection, and the request.
-	ctx, cancel := context.WithTimeoutCause(ctx, 3*d.timeout, errNoAnswer{3 * d.timeout})
+	// A wait for the slot, a connection, and the request, which has its own end.
+	most := max(d.timeout, mostWait) + 3*d.timeout
+	ctx, cancel := context.WithTimeoutCause(ctx, most, errNoAnswer{most})
 	defer cancel()
 	tried, err := client.Try(ctx, user)
 	if err != nil {
@@ -237,14 +244,21 @@ func judgeQuery(c *chart, who string, t zim.Tried) {
 	} else {
 		c.ok("query", "%s: %s, in %s%s", who, answerText(t), t.Elapsed.Round(time.Millisecond), request)
 	}
+	if t.Dated {
+		judgeClock(c, t.Ahead)
+	} else {
+		c.untried("clock", "no answer says what ZIM's shows")
+	}
+}
+
+// judgeClock judges how far this machine's clock is ahead of ZIM's.
+func judgeClock(c *chart, ahead time.Duration) {
 	const mend = "set this machine's clock, by NTP"
 	switch {
-	case !t.Dated:
-		c.untried("clock", "the answer does not say what ZIM's shows")
-	case t.Ahead.Abs() >= zim.SkewRefused:
-		c.fault("clock", mend, "this machine's is %s ZIM's: from ten minutes on it refuses every request", aheadText(t.Ahead))
-	case t.Ahead.Abs() > zim.SkewAlarm:
-		c.warn("clock", mend, "this machine's is %s ZIM's", aheadText(t.Ahead))
+	case ahead.Abs() >= zim.SkewRefused:
+		c.fault("clock", mend, "this machine's is %s ZIM's: from ten minutes on it refuses every request", aheadText(ahead))
+	case ahead.Abs() > zim.SkewAlarm:
+		c.warn("clock", mend, "this machine's is %s ZIM's", aheadText(ahead))
 	default:
 		c.ok("clock", "agrees with ZIM's to about a second")
 	}

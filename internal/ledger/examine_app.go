@@ -21,8 +21,6 @@ type Standing struct {
 	Left bool
 	// Expires is how long the lease is good without a renewal.
 	Expires time.Duration
-	// FreeIn is how long no request may be sent yet, because of earlier ones; 0 for not.
-	FreeIn time.Duration
 	// Newest is the number of the newest event, Told that of the newest one that is
 	// known to be told.
 	Newest, Told int64
@@ -34,6 +32,9 @@ type Standing struct {
 	Replicas []string
 }
 
+// Held tells whether somebody holds the app's lease who lives, as far as is known.
+func (s *Standing) Held() bool { return s.Owner != "" && !s.Left }
+
 // Standing returns how the app stands.
 func (l *Ledger) Standing(ctx context.Context) (s Standing, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -41,10 +42,9 @@ func (l *Ledger) Standing(ctx context.Context) (s Standing, err error) {
 	var free, expired, gone bool
 	err = l.pool.QueryRow(ctx, `
 		select coalesce(a.owner, ''), greatest(interval '0', coalesce(a.expires_at - clock_timestamp(), interval '0')),
-		       greatest(interval '0', case when isfinite(a.budget_free_at) then a.budget_free_at - clock_timestamp() else interval '0' end),
 		       a.last_seq, coalesce((select told_seq from relay_cursors c where c.app_id = a.app_id), 0),`+takeable+`
 		  from apps a
-		 where a.app_id = $1`, int64(l.app)).Scan(&s.Owner, &s.Expires, &s.FreeIn, &s.Newest, &s.Told, &free, &expired, &gone)
+		 where a.app_id = $1`, int64(l.app)).Scan(&s.Owner, &s.Expires, &s.Newest, &s.Told, &free, &expired, &gone)
 	s.Known, s.Left = err == nil, !free && (expired || gone)
 	if err == nil {
 		err = l.pool.QueryRow(ctx, `
