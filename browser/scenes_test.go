@@ -27,6 +27,11 @@ func TestScenes(t *testing.T) {
 			".card.sweep": {"43 % of sweep 1,562", "about 29 s left", "19 batches timed out"}, ".card.told": {"4,812 events not told yet", "3 min"},
 			".card.budget": {"8.4 of 20", "slow down"},
 		}},
+		"look": {"", map[string][]string{
+			"#verdict":    {"Ready, and something wants a look", "sweep 1,561 has no answer about 1,900 of 50,000 users", "31 events not told yet, the oldest since 45 s", "asked again"},
+			".card.users": {"7,300 users said to be offline, and not believed yet"}, "#incidents": {"being asked again", "4 s so far"},
+		}},
+		"nowhere": {"#/app/77", map[string][]string{"#nowhere": {"not in the configuration of this process"}}},
 		"empty":   {"", map[string][]string{"#verdict": {"no app is configured", "zim.app_id"}}},
 		"first":   {"", map[string][]string{"#verdict": {"first sweep"}, ".card.users": {"Not known yet"}, "#plots": {"knows nothing of this time"}}},
 		"nobody":  {"", map[string][]string{".card.users": {"0 of 0", "poller watch add"}, ".card.fresh": {"Nobody is watched"}}},

@@ -27,7 +27,8 @@ export function show(element, board, chosen, wanted) {
             h('a', { href: appPath(app.app), 'aria-current': app.app === chosen ? 'true' : null },
               mark(verdict.level), h('span', { class: 'id' }, String(app.app)), ' ',
               h('span', { class: 'quiet' }, verdict.word, app.users ? ` · ${short(app.users.online)} online` : '')))))
-      : h('p', { class: 'quiet' }, `None of ${count(all.length)} has that in its id or state.`));
+      : h('p', { class: 'quiet' }, `None of ${count(all.length)} has that in its id or state.`),
+    board.total > board.apps.length && h('p', { class: 'quiet' }, `${many(board.total - board.apps.length, 'more app is', 'more apps are')} not listed.`));
 }
 
 /** tally is how many there are of each state. */

@@ -31,9 +31,9 @@ function say(text) {
   at('said').textContent = text;
 }
 
-/** now is the time by the poller's clock: the browser's may be wrong. */
+/** now is the time by the poller's clock, since the browser's may be wrong; it stands still without a connection. */
 function now() {
-  return Date.parse(board.at) + (performance.now() - came);
+  return lost?.since ?? Date.parse(board.at) + (performance.now() - came);
 }
 
 function gotBoard(found) {
@@ -53,7 +53,7 @@ function gotDetail(found) {
 }
 
 function lostBoard(why) {
-  lost = { since: board ? (lost?.since ?? now()) : null, why: why.message };
+  lost = { since: board ? now() : null, from: lost?.from ?? performance.now(), why: why.message };
   if (board) return draw();
   at('verdict').className = 'verdict bad';
   fill(at('verdict'), h('p', { class: 'headline' }, '■ No answer'), h('p', { class: 'summary' }, why.message),
@@ -91,13 +91,14 @@ function draw() {
   const app = chosen();
   document.documentElement.classList.toggle('lost', lost !== null);
   drawProcess();
-  const headline = showVerdict(at('verdict'), board, now(), lost);
+  const headline = showVerdict(at('verdict'), board, now(), lost && { ...lost, lasts: (performance.now() - lost.from) / 1000 });
   if (headline.replace(/\d\d:\d\d:\d\d/, '') !== saidLast) say(headline);
   saidLast = headline.replace(/\d\d:\d\d:\d\d/, '');
   document.title = `${lost ? '■' : { ok: '●', idle: '○', look: '▲', bad: '■' }[sum(board).level]} ${headline} – poller`;
   apps.show(at('apps'), board, app?.app, (at('find-app')?.value ?? '').trim());
   at('app').hidden = place.user !== null || !app;
   at('user').hidden = place.user === null;
+  at('nowhere').hidden = app !== undefined || place.app === null || place.user !== null;
   if (!at('app').hidden) {
     fill(at('cards'), cards(board, app, now()));
     fill(at('incidents'), incidents(app, now()));
@@ -150,7 +151,12 @@ document.addEventListener('input', (event) => {
   if (event.target.name === 'span') plots.span(Number(event.target.value));
 });
 
+let typed = 0;
 at('filter').addEventListener('change', draw);
+at('who').addEventListener('input', () => {
+  clearTimeout(typed);
+  typed = setTimeout(draw, 400);
+});
 at('pause').addEventListener('click', () => {
   const paused = at('pause').getAttribute('aria-pressed') !== 'true';
   at('pause').setAttribute('aria-pressed', String(paused));

@@ -8,6 +8,9 @@ import { age, clock, count, duration, lasted, many, share } from './words.js';
 const marks = { ok: '●', idle: '○', look: '▲', bad: '■' };
 export const order = ['ok', 'idle', 'look', 'bad'];
 
+/** few is the share of users who may be without an answer, now and then, and nothing is wrong. */
+const few = 0.01;
+
 /** mark is the sign of a level, with its word for who does not see it. */
 export function mark(level) {
   return h('span', { class: `mark ${level}`, 'aria-hidden': 'true' }, marks[level]);
@@ -33,8 +36,8 @@ function doubts(app) {
   const why = [];
   const { users, last, lag, budget } = app;
   if (budget.breaker) why.push('ZIM does not answer, and requests are held up');
-  if (last && !last.complete) why.push(`sweep ${last.number} ended early${last.failure ? `: ${last.failure}` : ''}`);
-  else if (last && last.missed > 0) why.push(`sweep ${last.number} has no answer about ${count(last.missed)} of ${many(last.watched, 'user')}`);
+  if (last && !last.complete) why.push(`sweep ${count(last.number)} ended early${last.failure ? `: ${last.failure}` : ''}`);
+  else if (last && last.missed > last.watched * few) why.push(`sweep ${count(last.number)} has no answer about ${count(last.missed)} of ${many(last.watched, 'user')}`);
   if (lag.seconds > 10) why.push(`${many(lag.events, 'event')} not told yet, the oldest since ${duration(lag.seconds)}`);
   if (users?.gated > 0 || app.incidents.some((i) => !i.ended)) why.push('so many were said to have gone at once that it is asked again');
   return why;
@@ -62,7 +65,7 @@ export function sum(board) {
   return { level: 'ok', title: 'Healthy and fresh', verdicts };
 }
 
-/** show draws the verdict. lost is since when there is no connection, and null while there is one. */
+/** show draws the verdict. lost is since when there is no connection, for how many seconds and why; null while there is one. */
 export function show(element, board, now, lost) {
   const { level, title, verdicts } = sum(board);
   const said = lost ? `No connection since ${clock(lost.since)}` : title;
@@ -81,7 +84,7 @@ export function show(element, board, now, lost) {
 }
 
 function lostText(lost, title) {
-  return `${lost.why} What is shown below is as it was then (“${title}”), and may be wrong by now.`;
+  return `${lost.why} That is ${lasted(lost.lasts)} ago. What is shown below is as it was then (“${title}”), and may be wrong by now.`;
 }
 
 function freshText(board, now) {
