@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test browser screenshots chaos past scenarios fuzz vet lint vuln bench deploy-check release release-check test-root verify-image
+.PHONY: demo build test browser screenshots chaos past scenarios outages fuzz vet lint vuln bench deploy-check release release-check test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -67,6 +67,14 @@ SCENARIOS_DOCS ?= $(CURDIR)/docs/img
 scenarios:
 	@scripts/need-postgres
 	go test ./cmd/poller -run TestScenarios -v -count 1 -timeout 0 -scenarios -scenarios.docs '$(SCENARIOS_DOCS)'
+
+# Where make outages writes its table.
+OUTAGES_DOCS ?= $(CURDIR)/docs/outages.md
+
+## outages: each outage done to a real daemon, seen in readiness, on the page, in the metrics and by the alerts of a real Prometheus
+outages:
+	@scripts/need-postgres
+	go test ./cmd/poller -run 'TestOutages$$' -v -count 1 -timeout 0 -outages -outages.docs '$(OUTAGES_DOCS)'
 
 # How long each fuzz target runs, and what its name has in it.
 FUZZ_FOR ?= 10m
