@@ -72,7 +72,7 @@ func TestIDsAreText(t *testing.T) {
 	for _, id := range ids {
 		server.Tell(long, 1, id)
 	}
-	server.Tell(long, 1, " x  y‮gnp.exe\u200b z ")
+	server.Tell(long, 1, " x  y\u202egnp.exe\u200b z ")
 	b.until(`document.querySelectorAll("#rows tr").length === 5`)
 	for i, id := range ids {
 		got := ask[string](b, fmt.Sprintf(`document.querySelector("#rows tr:nth-child(%d) bdi").textContent`, 5-i))

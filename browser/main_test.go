@@ -41,7 +41,7 @@ func inChromium(run func() int) (int, error) {
 		return 0, err
 	}
 	defer closed()
-	chromium = browser
+	chromium = browser //nolint:fatcontext // the tab of each test is a context in it
 	return run(), nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +52,7 @@ type World struct {
 // Start starts a simulator and a poller, and waits until that is ready. Options are
 // those of the simulator, env more of the poller's environment.
 func Start(ctx context.Context, binary string, options, env []string) (*World, error) {
-	ports, err := free(4)
+	ports, err := free(ctx, 4)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func Start(ctx context.Context, binary string, options, env []string) (*World, e
 		"POLLER_DATA_DIR="+filepath.Join(dir, "data"), "POLLER_HTTP_LISTEN="+at(0), "POLLER_NATS_LISTEN="+at(3)), env...)
 	simulator := append([]string{"zim-simulator", "--listen", at(2), "--control", at(1), "--app-id", fmt.Sprint(App), "--secret", Secret}, options...)
 	for _, args := range [][]string{simulator, {"run"}} {
-		p, err := begin(binary, w.env, args...)
+		p, err := begin(ctx, binary, w.env, args...)
 		if err != nil {
 			return nil, errors.Join(err, w.Close())
 		}
@@ -93,14 +94,18 @@ func plain(environ []string) (kept []string) {
 }
 
 // free finds ports that nobody listens on.
-func free(n int) (ports []int, err error) {
+func free(ctx context.Context, n int) (ports []uint16, err error) {
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		at, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, at.Port())
 	}
 	return ports, nil
 }
@@ -197,8 +202,9 @@ type process struct {
 	out bytes.Buffer
 }
 
-func begin(binary string, env []string, args ...string) (*process, error) {
-	p := &process{name: "poller " + args[0], cmd: exec.Command(binary, args...), ended: make(chan struct{})}
+// begin starts a process, which goes on until it is stopped.
+func begin(ctx context.Context, binary string, env []string, args ...string) (*process, error) {
+	p := &process{name: "poller " + args[0], cmd: exec.CommandContext(context.WithoutCancel(ctx), binary, args...), ended: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, p, p
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -25,9 +24,11 @@ func main() {
 	gather := flag.Duration("gather", 9*time.Minute, "for how long history gathers")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, flag.Arg(0), *users, *gather); err != nil {
-		log.Fatal(err)
+	err := run(ctx, flag.Arg(0), *users, *gather)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 

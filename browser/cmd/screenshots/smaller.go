@@ -22,7 +22,7 @@ func smaller(picture []byte) ([]byte, error) {
 	area := from.Bounds()
 	for y := area.Min.Y; y < area.Max.Y; y++ {
 		for x := area.Min.X; x < area.Max.X; x++ {
-			count[color.RGBAModel.Convert(from.At(x, y)).(color.RGBA)]++
+			count[rgba(from.At(x, y))]++
 		}
 	}
 	common := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int { return cmp.Compare(count[b], count[a]) })
@@ -34,7 +34,7 @@ func smaller(picture []byte) ([]byte, error) {
 	to := image.NewPaletted(area, palette)
 	for y := area.Min.Y; y < area.Max.Y; y++ {
 		for x := area.Min.X; x < area.Max.X; x++ {
-			to.SetColorIndex(x, y, nearest[color.RGBAModel.Convert(from.At(x, y)).(color.RGBA)])
+			to.SetColorIndex(x, y, nearest[rgba(from.At(x, y))])
 		}
 	}
 	var out bytes.Buffer
@@ -52,8 +52,7 @@ func choose(common []color.RGBA) color.Palette {
 			if len(palette) == 256 {
 				return palette
 			}
-			near := palette[palette.Index(c)].(color.RGBA)
-			if distance(c, near) > apart {
+			if distance(c, rgba(palette[palette.Index(c)])) > apart {
 				palette = append(palette, c)
 			}
 		}
@@ -64,4 +63,9 @@ func choose(common []color.RGBA) color.Palette {
 func distance(a, b color.RGBA) int {
 	of := func(x, y uint8) int { return max(int(x)-int(y), int(y)-int(x)) }
 	return of(a.R, b.R) + of(a.G, b.G) + of(a.B, b.B)
+}
+
+func rgba(c color.Color) color.RGBA {
+	r, g, b, a := c.RGBA()
+	return color.RGBA{R: uint8(r >> 8), G: uint8(g >> 8), B: uint8(b >> 8), A: uint8(a >> 8)}
 }
