@@ -114,7 +114,7 @@ func TestUsesNearlyAllOfANewLimit(t *testing.T) {
 					sent()
 				}
 			}
-			take(max(1, int(c.from*3)))
+			take(max(8, int(c.from*3)))
 			l.SetRate(c.to)
 			start, n := time.Now(), max(10, int(c.to*60))
 			take(n)

@@ -43,6 +43,7 @@ func TestWrongSecret(t *testing.T) {
 	if n := r.logged(`"level":"warn"`, "check the server secret"); n != 2 {
 		t.Errorf("%d warnings, want one in each of the 2 calls that asked", n)
 	}
+	r.probeEvery = time.Hour // nobody waits for it
 	mended := r.course().Settings
 	mended.Secret = testSecret
 	if err := r.Set(mended); err != nil {
