@@ -28,7 +28,9 @@ func TestLive(t *testing.T) {
 	b.until(`document.querySelectorAll("#rows tr").length === 3`)
 	b.has("#rows tr:first-child", "alice-3", "▼", "online → offline (timeout)", "12 ms")
 	b.has("#rows tr:last-child", "alice-1", "▲", "offline → online")
-	b.has("#said", "Healthy and fresh")
+	if said := ask[string](b, `document.querySelector("#said").textContent`); said != "Healthy and fresh" {
+		t.Errorf("of three events is read out %q", said)
+	}
 
 	b.do(chromedp.SetValue(chromedp.CSS("#kind"), "offline"))
 	ask[bool](b, `document.querySelector("#kind").dispatchEvent(new Event("change", { bubbles: true }))`)
@@ -45,7 +47,7 @@ func TestLive(t *testing.T) {
 	}
 
 	b.click("#pause")
-	b.has("#said", "The live list is paused")
+	b.until(`document.querySelector("#said").textContent.includes("The live list is paused")`)
 	server.Tell(app, 2, "bob")
 	b.until(`document.querySelector("#live-state").textContent.includes("Paused; 2 are waiting")`)
 	b.click("#pause")
@@ -176,7 +178,12 @@ func TestLost(t *testing.T) {
 	server.Cut()
 	b.until(`document.querySelector("#verdict .headline").textContent.includes("No connection since")`)
 	b.has("#verdict", "cannot be reached", "“Healthy and fresh”", "may be wrong by now", "Ask now")
-	b.has("#said", "No connection since")
+	b.until(`document.querySelector("#said").textContent.includes("No connection since")`)
+	stood := b.text("#process")
+	b.until(`/That is [3-9].s ago/.test(document.querySelector("#verdict").textContent)`)
+	if now := b.text("#process"); now != stood {
+		t.Errorf("without a connection time goes on: %q, and then %q", stood, now)
+	}
 	if !ask[bool](b, `document.documentElement.classList.contains("lost")`) || ask[string](b, `getComputedStyle(document.querySelector("#app")).filter`) == "none" {
 		t.Error("what is old does not look it")
 	}

@@ -102,10 +102,10 @@ func ask[T any](b *tab, expression string) T {
 	return value
 }
 
-// text is what is on the page within an element, or nothing.
+// text is what is seen within an element, or nothing.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
-	text := ask[string](b, fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, selector))
+	text := ask[string](b, fmt.Sprintf(`(() => { const e = document.querySelector(%q); return e?.checkVisibility() ? e.innerText : "" })()`, selector))
 	return strings.ReplaceAll(text, "\u00a0", " ")
 }
 

