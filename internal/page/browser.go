@@ -55,7 +55,6 @@ func (l *Live) serve(w http.ResponseWriter, r *http.Request, only filter) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	_ = b.control.SetReadDeadline(time.Time{}) // the request is read; else its deadline would end the list
 	if only.app == 0 {
 		before = b.past()
 	}

@@ -195,8 +195,8 @@ func TestOneUserAtATime(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	}
-	if len(r.asked) != 3 {
-		t.Errorf("%v were asked about", r.asked)
+	if len(r.asked) != 3 || r.most.Load() != 1 {
+		t.Errorf("%v were asked about, %d at a time", r.asked, r.most.Load())
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,8 @@ type rig struct {
 	asked  []string // users who were asked about; one at a time
 	now    Board
 	block  chan struct{} // while it is open nobody is explained
+	within atomic.Int32  // how many are being explained
+	most   atomic.Int32  // of within
 }
 
 // newRig serves a page; change, which may be nil, sees its configuration before.
@@ -48,6 +51,8 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 			return b
 		},
 		User: func(ctx context.Context, app uint32, user string) (any, error) {
+			r.most.Store(max(r.most.Load(), r.within.Add(1)))
+			defer r.within.Add(-1)
 			if r.block != nil {
 				select {
 				case <-r.block:
