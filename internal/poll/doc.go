@@ -10,6 +10,7 @@
 //	                    snapshot
 //	beside it, and between sweeps:
 //	                    who is due ─→ ask again ─→ answers ─→ compare ─→ commit
+//	                    hints ──────→ ask ───────→ answers ─→ compare ─→ commit
 //	                    who was not answered for long ─→ stale ─→ commit
 //
 // The invariants that it keeps:
@@ -22,5 +23,7 @@
 //   - A sweep that could not be finished leaves no snapshot.
 //   - What is held back is told when an answer confirms it that was asked for when
 //     the hold was over, and else never: no time that passes tells a change.
+//   - A hint decides nothing: it has somebody asked about, with a quarter of the budget
+//     at the most.
 //   - Nobody is stale for an age that nobody had the time to mend: a term asks first.
 package poll
