@@ -8,7 +8,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test browser screenshots chaos past scenarios outages fuzz vet lint vuln bench deploy-check release release-check test-root verify-image
+.PHONY: demo build test browser screenshots chaos past scenarios outages fuzz vet lint vuln bench compare deploy-check release release-check test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
 demo: build
@@ -103,6 +103,11 @@ vuln:
 bench:
 	@scripts/need-postgres
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+## compare: the poller beside one that was written in an hour: same users, same faults; prints the figures of docs/comparison.md
+compare:
+	@scripts/need-postgres
+	cd bench/compare && go test -count 1 -v -timeout 30m . | grep -E '\||^(ok|FAIL)'
 
 ## deploy-check: deploy, held against the tools that will read it; the first run builds some of them, which takes minutes
 deploy-check:
