@@ -100,9 +100,13 @@ func ends(s tls.ConnectionState) (until time.Time) {
 func (w *walk) enter(s Stage) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s != w.stage {
-		w.stage, w.began = s, time.Now()
+	if s == w.stage {
+		return
 	}
+	if w.stage == StageTunnel { // that it is there shows in what comes behind it
+		w.route.Took[StageTunnel] = time.Since(w.began)
+	}
+	w.stage, w.began = s, time.Now()
 }
 
 // leave notes the good end of a stage. Of several addresses the first to answer counts.
