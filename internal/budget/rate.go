@@ -36,7 +36,6 @@ func (l *Limiter) SetRate(rate float64) {
 	l.limit, l.span, l.window = limit, span, span+Guard
 	l.working.setLimit(limit, now)
 	gap := l.working.gap(span)
-	l.pace = sooner(l.pace, now.Add(gap)) // the pace before may have been one in minutes
 	l.earliest = sooner(l.earliest, now.Add(time.Duration(leastOfAGap*float64(gap))))
 	close(l.changed)
 	l.changed = make(chan struct{})

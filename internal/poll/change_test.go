@@ -167,9 +167,9 @@ func TestStaleAfterChanges(t *testing.T) {
 			t.Fatalf("told %+v, want a stale", events)
 		}
 		l.town.set(presence.Unknown, "b")
-		l.until(27 * time.Minute)
+		l.until(27*time.Minute + 10*time.Second)
 		set(90 * time.Second)
-		l.until(27*time.Minute + 20*time.Second)
+		l.until(27*time.Minute + 12*time.Second)
 		if events := l.told(3); len(events) != 1 || events[0].User.ID != "b" {
 			t.Fatalf("told %+v, want b stale: a shorter time counts at once", events)
 		}
