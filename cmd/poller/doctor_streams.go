@@ -84,7 +84,7 @@ func (r natsRights) may(verb, name string) bool {
 func (r natsRights) judge(c *chart) {
 	switch {
 	case len(r.denied) > 0:
-		c.fault("nats rights", "allow the user to publish there, as Permissions in docs/operations.md lists it", "the user may not publish on %s", strings.Join(r.denied, ", "))
+		c.fault("nats rights", "allow the user what Permissions in docs/operations.md lists for poller", "the user may not use %s", strings.Join(r.denied, ", "))
 	case r.err != nil:
 		c.fault("nats rights", "look at the server's log: a right that is missing shows there", "not all could be found out: %s", inShort(r.err))
 	default:

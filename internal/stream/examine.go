@@ -109,7 +109,7 @@ type Account struct {
 // [ErrDenied], and can do all that a poller does all the same.
 func (r *Reached) Account(ctx context.Context) (Account, error) {
 	var answer jetstream.AccountInfo
-	if err := r.ask(ctx, "$JS.API.INFO", nil, nil, &answer); err != nil {
+	if err := r.ask(ctx, "$JS.API.INFO", nil, &answer); err != nil {
 		return Account{}, noJetStream(err)
 	}
 	limits := answer.Limits

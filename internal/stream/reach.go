@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +40,7 @@ type Reached struct {
 	*nats.Conn
 
 	mu      sync.Mutex // guards both below
-	refused []string   // what the server said that it does not permit
+	refused []error    // what the server said that it does not permit, in order
 	change  chan struct{}
 }
 
@@ -115,30 +116,70 @@ func (r *Reached) hear(_ *nats.Conn, _ *nats.Subscription, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.refused = append(r.refused, err.Error())
+	r.refused = append(r.refused, err)
 	close(r.change)
 	r.change = make(chan struct{})
 }
+
+// inbox is where every answer comes.
+const inbox = "_INBOX.>"
+
+// deniedError is an [ErrDenied] of a certain subject.
+type deniedError struct{ subject, verb string }
+
+func (e *deniedError) Error() string { return ErrDenied.Error() + ": " + e.verb + " " + e.subject }
+func (e *deniedError) Unwrap() error { return ErrDenied }
 
 // denied says whether the server has refused a subject, or the inbox on which its
 // answer would come; and what tells of the next refusal.
 func (r *Reached) denied(subject string) (error, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, said := range r.refused {
+	for _, refusal := range r.refused {
+		said := refusal.Error()
 		if strings.Contains(said, `Publish to "`+subject+`"`) {
-			return fmt.Errorf("%w: publish to %s", ErrDenied, subject), r.change
+			return &deniedError{subject, "publish to"}, r.change
 		}
 		if strings.Contains(said, `Subscription to "_INBOX.`) {
-			return fmt.Errorf("%w: subscribe to _INBOX.>", ErrDenied), r.change
+			return &deniedError{inbox, "subscribe to"}, r.change
 		}
 	}
 	return nil, r.change
 }
 
+// publish sends a message that nobody need answer, and returns when the server has judged
+// whether it may be sent.
+func (r *Reached) publish(ctx context.Context, m *nats.Msg) error {
+	if err := r.PublishMsg(m); err != nil {
+		return err
+	}
+	// What the server does not permit it says before it answers the flush.
+	if err := r.FlushWithContext(ctx); err != nil {
+		return err
+	}
+	for newest := r.LastError(); ; {
+		denied, change := r.denied(m.Subject)
+		if denied != nil || !errors.Is(newest, nats.ErrPermissionViolation) || r.heard(newest) {
+			return denied
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// heard tells whether a refusal, and with it every earlier one, has been noted.
+func (r *Reached) heard(refusal error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.refused, refusal)
+}
+
 // ask sends a request and decodes its answer into what is not nil. A refusal of the
 // server is the error at once, and not a silence.
-func (r *Reached) ask(ctx context.Context, subject string, body []byte, header nats.Header, answer any) error {
+func (r *Reached) ask(ctx context.Context, subject string, body []byte, answer any) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -157,7 +198,7 @@ func (r *Reached) ask(ctx context.Context, subject string, body []byte, header n
 			}
 		}
 	})
-	msg, err := r.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: body, Header: header})
+	msg, err := r.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: body})
 	switch {
 	case err == nil:
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
