@@ -85,7 +85,7 @@ func cardinality(head []byte) (n int, ok bool) {
 		return 0, len(head) == 0
 	}
 	cookie := binary.LittleEndian.Uint32(head)
-	containers, at := 0, 0
+	var containers, at int
 	switch {
 	case cookie == plain:
 		containers, at = int(binary.LittleEndian.Uint32(head[4:])), 8

@@ -13,7 +13,7 @@ type Column []float32
 func Gap() float32 { return float32(math.NaN()) }
 
 // known tells whether a value is no gap.
-func known(v float32) bool { return v == v } //nolint:gocritic // NaN is not itself
+func known(v float32) bool { return !math.IsNaN(float64(v)) }
 
 // MarshalJSON writes an array in which gaps are null.
 func (c Column) MarshalJSON() ([]byte, error) {

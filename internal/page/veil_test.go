@@ -66,7 +66,7 @@ func TestHidden(t *testing.T) {
 // A name is the user's own, in one app and one process.
 func TestNames(t *testing.T) {
 	a, b := newVeil(), newVeil()
-	if a.name(1, "alice") != a.name(1, "alice") {
+	if first, again := a.name(1, "alice"), a.name(1, "alice"); first != again {
 		t.Error("one user has two names")
 	}
 	seen := map[string]string{}
