@@ -38,7 +38,7 @@ func TestScenes(t *testing.T) {
 		"standby": {"", map[string][]string{"#verdict": {"standing by", "poller-55b1:1:c07e polls it"}, ".card.lease": {"Standby"}, ".card.told": {"Known only"}}},
 		"million": {"", map[string][]string{".card.users": {"310,000 of 1,000,000"}, ".card.sweep": {"43 %", "427,800 of 1,000,000 users", "4 min 46 s left"}}},
 		"fleet": {"#/app/1001029470", map[string][]string{
-			"#verdict": {"2 apps want a look", "App 1000696872: 660300002"}, "#apps": {"300 apps: 1 red, 1 look, 150 standby, 148 fresh"}, "#cards": {"ZIM does not answer"},
+			"#verdict": {"2 apps want a look", "2,103 checks are green", "App 1000696872: 660300002"}, "#apps": {"300 apps: 1 red, 1 look, 150 standby, 148 fresh"}, "#cards": {"ZIM does not answer"},
 		}},
 		"long":   {"", map[string][]string{"#verdict": {"<img src=x onerror=alert(1)>"}, ".card.budget": {"<script>alert(1)</script>"}}},
 		"hidden": {"", map[string][]string{"#cards": {"User ids are hidden"}}},

@@ -130,8 +130,11 @@ function redChecks(board, now) {
 
 function greenChecks(board, now) {
   const green = board.checks.filter((check) => check.ok);
-  if (!green.length) return null;
+  // Of many apps the board has the red ones alone, and how many there are.
+  const all = Math.max(board.judged, board.checks.length) - (board.checks.length - green.length);
+  if (!all) return null;
   return h('details', { class: 'green' },
-    h('summary', null, `${many(green.length, 'check is', 'checks are')} green`),
-    h('ul', null, green.map((check) => h('li', null, mark('ok'), check.name, ' ', h('span', { class: 'quiet' }, `for ${lasted(age(check.since, now))}`)))));
+    h('summary', null, `${many(all, 'check is', 'checks are')} green`),
+    h('ul', null, green.map((check) => h('li', null, mark('ok'), check.name, ' ', h('span', { class: 'quiet' }, `for ${lasted(age(check.since, now))}`)))),
+    all > green.length && h('p', { class: 'quiet' }, `and ${count(all - green.length)} of apps`));
 }
