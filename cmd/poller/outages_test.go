@@ -170,7 +170,7 @@ func (s *theatre) readOnly(on bool) {
 }
 
 func (s *theatre) get(path string, into any) error {
-	resp, err := http.Get(s.base + path) //nolint:noctx // a test's own daemon
+	resp, err := http.Get(s.base + path)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (s *theatre) look(name string) readyCheck {
 // series returns the values of all series.
 func (s *theatre) series() map[string]string {
 	values := map[string]string{}
-	resp, err := http.Get(s.base + "/metrics") //nolint:noctx // a test's own daemon
+	resp, err := http.Get(s.base + "/metrics")
 	if err != nil {
 		return values
 	}

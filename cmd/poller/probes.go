@@ -63,14 +63,12 @@ func lagging(events int64, oldest time.Duration) error {
 
 // heldBy notes who has the lease, for whoever looks at its check.
 func (a *app) heldBy(owner string, free bool) {
-	note := ""
+	note := "standby: held by " + owner
 	switch {
 	case a.held():
 		note = "held by this process"
 	case free || owner == "":
 		note = "held by nobody"
-	default:
-		note = "standby: held by " + owner
 	}
 	a.checks.Note(a.check("lease"), note)
 }

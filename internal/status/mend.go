@@ -12,7 +12,7 @@ func Mend(err error) string {
 			return mend
 		}
 	}
-	switch wraps := err.(type) {
+	switch wraps := err.(type) { //nolint:errorlint // this is the walk itself
 	case interface{ Unwrap() error }:
 		return Mend(wraps.Unwrap())
 	case interface{ Unwrap() []error }:

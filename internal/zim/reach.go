@@ -128,7 +128,7 @@ func (c *Client) Reach(ctx context.Context) error {
 	case !idle:
 		return c.breaker.silent(now)
 	case c.breaker.down() != nil, !c.allowed():
-		return nil
+		return nil //nolint:nilerr // an outage is told by another
 	case due:
 		c.try(ctx, now)
 	}
