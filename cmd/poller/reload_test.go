@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/zim-presence/poller/internal/audit"
+	"github.com/zim-presence/poller/internal/local/localtest"
 	"github.com/zim-presence/poller/internal/zimsim"
 )
 
@@ -18,8 +19,9 @@ import (
 type reloaded struct {
 	*fleet
 	*process
-	file    string
-	secrets map[uint32]string // files
+	file     string
+	secrets  map[uint32]string // files
+	postgres *localtest.Proxy
 }
 
 // hup sends a real SIGHUP.
@@ -67,7 +69,7 @@ const (
 	notReloaded = "the configuration was not reloaded; the one before stays in force"
 )
 
-// newReloaded starts a daemon on apps 1 and 2 of three.
+// newReloaded starts a daemon on apps 2 and 3 of three, which cannot reach its database.
 func newReloaded(t *testing.T) *reloaded {
 	f := newFleet(t, 3)
 	r := &reloaded{fleet: f, file: filepath.Join(t.TempDir(), "poller.yaml"), secrets: map[uint32]string{}}
@@ -77,9 +79,12 @@ func newReloaded(t *testing.T) *reloaded {
 			t.Fatal(err)
 		}
 	}
-	world := f.with("POLLER_CONFIG="+r.file, f.turns.of("the daemon", f.world))
+	var through string
+	r.postgres, through = localtest.PostgresProxy(t, f.dsn)
+	r.postgres.Refuse()
+	world := f.with("POLLER_CONFIG="+r.file, f.turns.of("the daemon", f.world), "POLLER_DATABASE_URL="+through)
 	world.env = without(world.env, "POLLER_SCHEDULE=", "POLLER_LOG_LEVEL=", "POLLER_ZIM_RATE=")
-	r.write(r.config("schedule: \"@every 1s\"\nzim: {rate: 5}", r.app(1, ""), r.app(2, "")))
+	r.write(r.config("schedule: \"@every 1s\"\nzim: {rate: 5}", r.app(2, ""), r.app(3, "")))
 	r.process = world.start("run")
 	return r
 }
@@ -89,7 +94,14 @@ func newReloaded(t *testing.T) *reloaded {
 func TestReload(t *testing.T) {
 	t.Parallel()
 	r := newReloaded(t)
+	r.until("the database is waited for", func() bool { return r.logged("waiting for the database") > 0 })
+	r.reloads("zim: {rate: none}", notReloaded)
+	r.reloads(r.config("schedule: \"@every 1s\"\nzim: {rate: 5}", r.app(1, ""), r.app(2, "")), didReload)
+	r.postgres.Accept()
 	r.untilSwept(1, 2)
+	if n := r.sim.App(3).Stats().Arrivals; n != 0 {
+		t.Errorf("%d requests about an app that was taken out before it was polled", n)
+	}
 	flips := r.comeAndGo()
 	defer flips.stop()
 
@@ -160,6 +172,15 @@ func TestReload(t *testing.T) {
 			t.Errorf("%d requests about the app that was removed", again-asked)
 		}
 		r.reloads(r.config("schedule: \"@every 1s\"\nzim: {rate: 5}", r.app(1, ""), r.app(2, ""), r.app(3, "")), didReload)
+		r.untilSwept(1, 2, 3)
+	})
+	t.Run("while the database is away", func(t *testing.T) {
+		r.postgres.Refuse()
+		r.postgres.Cut()
+		r.reloads(r.config("schedule: \"@every 1s\"\nzim: {rate: 4}", r.app(1, ""), r.app(3, "")), didReload)
+		r.reloads(r.config("schedule: \"@every 1s\"\nzim: {rate: 5}", r.app(1, ""), r.app(2, "")), didReload)
+		r.reloads(r.config("schedule: \"@every 1s\"\nzim: {rate: 5}", r.app(1, ""), r.app(2, ""), r.app(3, "")), didReload)
+		r.postgres.Accept()
 		r.untilSwept(1, 2, 3)
 	})
 	t.Run("a secret that is mended", func(t *testing.T) {
