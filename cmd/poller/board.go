@@ -53,7 +53,7 @@ func (p *parts) board(only uint32) page.Board {
 		b.Replicas = len(sight.Live)
 	}
 	for _, c := range checks {
-		b.Checks = append(b.Checks, page.Check{Name: c.Name, OK: c.Err == nil, Error: c.Fault(), Mend: c.Mend, Since: c.Since})
+		b.Checks = append(b.Checks, page.Check{Name: c.Name, OK: c.Err == nil, Error: c.Fault(), Mend: c.Mend, Note: c.Note, Since: c.Since})
 	}
 	all := p.apps.all()
 	b.Total = len(all)

@@ -59,6 +59,7 @@ type Check struct {
 	OK    bool      `json:"ok"`
 	Error string    `json:"error"` // empty when ok
 	Mend  string    `json:"mend"`  // what to do about it; may be empty
+	Note  string    `json:"note"`  // no fault; most often empty
 	Since time.Time `json:"since"` // of this colour
 }
 

@@ -57,7 +57,8 @@ func (v *veil) board(b *Board) {
 		return
 	}
 	for i := range b.Checks {
-		b.Checks[i].Error, b.Checks[i].Mend = v.text(b.Checks[i].Error), v.text(b.Checks[i].Mend)
+		c := &b.Checks[i]
+		c.Error, c.Mend, c.Note = v.text(c.Error), v.text(c.Mend), v.text(c.Note)
 	}
 	for i := range b.Apps {
 		a := &b.Apps[i]

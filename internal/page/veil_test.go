@@ -17,7 +17,7 @@ func TestHidden(t *testing.T) {
 	r.now = Board{
 		UserIDs: true,
 		Checks: []Check{
-			{Name: "zim/1", Error: said, Mend: `remove "alice=7"`},
+			{Name: "zim/1", Error: said, Mend: `remove "alice=7"`, Note: `"alice=7" again`},
 			{Name: "stream/1", Error: `message 7 of PRESENCE_1 on "presence.v1.1.online.alice=7" is no event of the poller: mend: nats stream rmm PRESENCE_1 7`},
 			{Name: "bucket/1", Error: `cannot read $KV.presence_1.alice=7: timeout`},
 			{Name: "ledger/1", Error: `unreadable ack "{\"alice=7\"`},
