@@ -230,3 +230,24 @@ func TestUserUnknown(t *testing.T) {
 		t.Errorf("of a hidden user is shown %s", text)
 	}
 }
+
+// Who takes the lease begins to show, and who loses it forgets, without a reload.
+func TestTakeover(t *testing.T) {
+	t.Parallel()
+	server, address := serve(t, fixture.Calm)
+	server.Show(fixture.Standby)
+	b := newTab(t, address)
+	b.open("")
+	b.until(`document.querySelector(".card.lease").textContent.includes("Standby")`)
+	if shown := ask[bool](b, `["#plots", "#live"].some((id) => document.querySelector(id).checkVisibility())`); shown {
+		t.Error("what this process does not know is shown empty")
+	}
+	server.Show(fixture.Calm)
+	b.until(`document.querySelectorAll("canvas").length === 4 && document.querySelector("#plots").checkVisibility()`)
+	b.until(`document.querySelector("#live-state").textContent.startsWith("Nothing was told yet")`)
+	server.Tell(app, 2, "alice-")
+	b.until(`document.querySelectorAll("#rows tr").length === 2`)
+	server.Show(fixture.Standby)
+	b.until(`!document.querySelector("#live").checkVisibility() && document.querySelectorAll("#rows tr").length === 0`)
+	waitFor(t, "the live list is given up", func() bool { return server.Watching() == 0 })
+}

@@ -35,7 +35,7 @@ func TestScenes(t *testing.T) {
 		"empty":   {"", map[string][]string{"#verdict": {"no app is configured", "zim.app_id"}}},
 		"first":   {"", map[string][]string{"#verdict": {"first sweep"}, ".card.users": {"Not known yet"}, "#plots": {"knows nothing of this time"}}},
 		"nobody":  {"", map[string][]string{".card.users": {"0 of 0", "poller watch add"}, ".card.fresh": {"Nobody is watched"}}},
-		"standby": {"", map[string][]string{"#verdict": {"standing by", "poller-55b1:1:c07e polls it"}, ".card.lease": {"Standby"}, ".card.told": {"Known only"}}},
+		"standby": {"", map[string][]string{"#verdict": {"standing by", "poller-55b1:1:c07e polls it"}, ".card.lease": {"Standby"}, ".card.elsewhere": {"on its page", "@every 1m"}}},
 		"million": {"", map[string][]string{".card.users": {"310,000 of 1,000,000"}, ".card.sweep": {"43 %", "427,800 of 1,000,000 users", "4 min 46 s left"}}},
 		"fleet": {"#/app/1001029470", map[string][]string{
 			"#verdict": {"2 apps want a look", "2,103 checks are green", "App 1000696872: 660300002"}, "#apps": {"300 apps: 1 red, 1 look, 150 standby, 148 fresh"}, "#cards": {"ZIM does not answer"},

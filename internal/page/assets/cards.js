@@ -18,7 +18,9 @@ export function cards(board, app, now) {
             h('button', null, 'Explain'))
         : h('p', { class: 'quiet' }, 'User ids are hidden by http.hide_user_ids.')),
     verdict.why.length > 0 && board.apps.length > 1 && h('ul', { class: 'reasons' }, verdict.why.map((why) => h('li', null, why))),
-    h('div', { class: 'cards' }, users(app), sweep(app, now), fresh(app, now), budget(app), told(app), lease(app, now)),
+    h('div', { class: 'cards' }, app.lease.held
+      ? [users(app), sweep(app, now), fresh(app, now), budget(app), told(app), lease(app, now)]
+      : [lease(app, now), elsewhere(app)]),
   ];
 }
 
@@ -26,14 +28,18 @@ function card(name, title, ...body) {
   return h('section', { class: `card ${name}`, 'aria-labelledby': `card-${name}` }, h('h3', { id: `card-${name}` }, title), ...body);
 }
 
-/** elsewhere is what stands where this process does not know. */
+/** elsewhere is what stands where another process polls. */
 function elsewhere(app) {
-  return h('p', { class: 'quiet' }, app.lease.held ? 'Not known yet.' : 'Known only to the process that polls the app.');
+  return card('elsewhere', 'All else',
+    h('p', null, 'Who is online, sweeps, freshness and all else is known to the process that polls the app, and is on its page.'),
+    facts(['Schedule', h('code', null, app.schedule)], ['Setting', `${short(app.budget.setting)} requests a second`]));
 }
+
+const notYet = () => h('p', { class: 'quiet' }, 'Not known yet.');
 
 function users(app) {
   const u = app.users;
-  if (!u) return card('users', 'Users', elsewhere(app));
+  if (!u) return card('users', 'Users', notYet());
   return card('users', 'Users',
     h('p', { class: 'figure' }, h('strong', null, count(u.online)), ` of ${count(u.watched)} online`),
     stack(u),
@@ -73,13 +79,12 @@ function sweep(app, now) {
       h('p', { class: 'quiet' }, `${count(run.seen)} of ${many(run.watched, 'user')} answered, running for ${lasted(age(run.started, now))}`,
         run.left !== null && `, about ${lasted(run.left)} left`),
     ],
-    !run && app.lease.held && h('p', { class: 'figure' }, ...due(next, now)),
-    !run && !app.lease.held && elsewhere(app),
+    !run && h('p', { class: 'figure' }, ...due(next, now)),
     facts(
       ['Schedule', h('code', null, app.schedule)],
       run && next && ['Next', `${age(next, now) >= 0 ? 'as soon as this one is over' : `in ${lasted(-age(next, now))}`}`],
       last && [`Last, ${count(last.number)}`, sweepText(last, now)]),
-    !last && !run && app.lease.held && h('p', { class: 'note' }, 'There has been no sweep yet.'));
+    !last && !run && h('p', { class: 'note' }, 'There has been no sweep yet.'));
 }
 
 function due(next, now) {
@@ -97,12 +102,11 @@ function sweepText(s, now) {
 }
 
 function fresh(app, now) {
-  return card('fresh', 'Freshness', app.ages ? ages(app.ages, now) : elsewhere(app));
+  return card('fresh', 'Freshness', app.ages ? ages(app.ages, now) : notYet());
 }
 
 function budget(app) {
   const b = app.budget;
-  if (!app.lease.held) return card('budget', 'Budget and ZIM', elsewhere(app), facts(['Setting', `${short(b.setting)} requests a second`]));
   const slowed = b.rate < b.setting * 0.999;
   return card('budget', 'Budget and ZIM',
     h('p', { class: 'figure' }, h('strong', null, share(b.used)), ' used in the last minute'),
@@ -113,7 +117,6 @@ function budget(app) {
 }
 
 function told(app) {
-  if (!app.lease.held) return card('told', 'Telling', elsewhere(app));
   const { events, seconds } = app.lag;
   return card('told', 'Telling',
     h('p', { class: 'figure' }, events > 0

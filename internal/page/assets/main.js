@@ -18,6 +18,7 @@ let board = null;
 let came = 0; // when the board did, by the browser's own clock that nobody sets
 let lost = null; // since when there is no connection, and why
 let saidLast = '';
+let shownApp = '';
 
 const plots = new Plots(at('plot-grid'), at('plot-table'));
 const live = new Live(at('rows'), at('live-state'), say);
@@ -37,12 +38,11 @@ function now() {
 }
 
 function gotBoard(found) {
-  const first = board === null;
   board = found;
   came = performance.now();
   lost = null;
   boards.every = board.apps.length > most ? 5000 : 2000;
-  if (first || document.documentElement.dataset.app !== String(chosen()?.app)) appChanged();
+  appMayHaveChanged();
   draw();
 }
 
@@ -66,19 +66,27 @@ function chosen() {
   return board.apps.find((a) => a.app === app) ?? (app === null ? board.apps[0] : undefined);
 }
 
+/** polled is the app that is shown, where it is polled here; what is told of it is known then. */
+function polled() {
+  const app = chosen();
+  return app?.lease.held ? app : undefined;
+}
+
 function historyPath() {
-  const app = board && route().user === null && chosen();
+  const app = board && route().user === null && polled();
   return app ? `api/history?app=${app.app}` : null;
 }
 
 function gotHistory(found) {
-  at('plots').hidden = false;
+  at('plots').hidden = !polled();
   plots.show(found);
 }
 
-/** appChanged begins anew with what belongs to one app. */
-function appChanged() {
-  document.documentElement.dataset.app = String(chosen()?.app);
+/** appMayHaveChanged begins anew with what belongs to one app, where another is shown, or who polls it has changed. */
+function appMayHaveChanged() {
+  const app = `${chosen()?.app} ${polled() ? 'here' : 'elsewhere'}`;
+  if (app === shownApp) return;
+  shownApp = app;
   plots.clear();
   at('plots').hidden = true;
   histories.now();
@@ -103,7 +111,8 @@ function draw() {
     fill(at('cards'), cards(board, app, now()));
     fill(at('incidents'), incidents(app, now()));
   }
-  live.show(at('app').hidden ? null : { app: app.app, kind: at('kind').value, user: at('who').value, linked: board.user_ids });
+  at('live').hidden = !polled();
+  live.show(at('app').hidden || !polled() ? null : { app: app.app, kind: at('kind').value, user: at('who').value, linked: board.user_ids });
   if (place.user !== null) user.show(place.app, place.user);
 }
 
@@ -120,7 +129,7 @@ function drawProcess() {
 
 function moved() {
   if (!board) return;
-  if (document.documentElement.dataset.app !== String(chosen()?.app)) appChanged();
+  appMayHaveChanged();
   draw();
   histories.now();
   at('main').focus({ preventScroll: true });
