@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,6 +70,20 @@ const (
 	sameAsWas   = "configuration reloaded: nothing has changed"
 	notReloaded = "the configuration was not reloaded; the one before stays in force"
 )
+
+func (r *reloaded) metrics() string {
+	r.fleet.t.Helper()
+	resp, err := http.Get("http://" + r.field("http listens", "addr") + "/metrics")
+	if err != nil {
+		r.fleet.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.fleet.t.Fatal(err)
+	}
+	return string(text)
+}
 
 // newReloaded starts a daemon on apps 2 and 3 of three, which cannot reach its database.
 func newReloaded(t *testing.T) *reloaded {
@@ -164,6 +180,16 @@ func TestReload(t *testing.T) {
 		}
 		if n := r.count(`select count(*) from apps where app_id = 2 and owner is null`); n != 1 {
 			t.Error("the lease of the app that was removed was not given back")
+		}
+		_, checks := r.ready()
+		for name := range checks {
+			if strings.HasSuffix(name, "/2") {
+				t.Errorf("the check %s is there still", name)
+			}
+		}
+		if metrics := r.metrics(); strings.Contains(metrics, `app="2"`) || !strings.Contains(metrics, "\npoller_config_restart_keys 0\n") ||
+			!strings.Contains(metrics, "\npoller_config_reloads_total{outcome=\"refused\"} 4\n") {
+			t.Error("metrics of the app that was removed are there still, or those of reloads are wrong")
 		}
 		r.until("the others know", func() bool { return r.count(`select count(*) from replicas where apps = '{1,3}'`) == 1 })
 		asked := r.sim.App(2).Stats().Arrivals
