@@ -26,7 +26,7 @@ func Serve(ctx context.Context, listen string, r *Receiver, ready func(addr stri
 	l, err := config.Listen(ctx, "tcp", listen)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // asked to stop while it was looking the address up
+			return nil // asked to stop while it was looking the address up
 		}
 		return fmt.Errorf("take callbacks on %q: %w", listen, err)
 	}

@@ -33,7 +33,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer.Body.Close()
-	if got := <-taken; answer.StatusCode != 200 || got.User != "alice" {
+	if got := <-taken; answer.StatusCode != http.StatusOK || got.User != "alice" {
 		t.Errorf("status %d, hint %+v", answer.StatusCode, got)
 	}
 	half, err := net.Dial("tcp", at)
