@@ -136,16 +136,16 @@ func abreast(trials ...func()) {
 
 // within is a context for one trial.
 func (d *doctor) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d.timeout, errNoAnswer{d.timeout})
+	return context.WithTimeoutCause(ctx, d.timeout, noAnswerError{d.timeout})
 }
 
-// errNoAnswer is the cause of a trial that took too long.
-type errNoAnswer struct{ after time.Duration }
+// noAnswerError is the cause of a trial that took too long.
+type noAnswerError struct{ after time.Duration }
 
-func (e errNoAnswer) Error() string { return "no answer within " + e.after.String() }
+func (e noAnswerError) Error() string { return "no answer within " + e.after.String() }
 
 // Is tells that it is what others call a deadline.
-func (errNoAnswer) Is(target error) bool { return target == context.DeadlineExceeded }
+func (noAnswerError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 func (d *doctor) close() {
 	d.database.close()

@@ -52,7 +52,7 @@ func timedOut(err error) bool {
 
 // inShort is an error without what stands around it: the trial is named already.
 func inShort(err error) string {
-	var none errNoAnswer
+	var none noAnswerError
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {

@@ -224,7 +224,7 @@ func (d *doctor) query(ctx context.Context, a appConfig, c *chart, limiter *budg
 	}
 	// A wait for the slot, a connection, and the request, which has its own end.
 	most := max(d.timeout, mostWait) + 3*d.timeout
-	ctx, cancel := context.WithTimeoutCause(ctx, most, errNoAnswer{most})
+	ctx, cancel := context.WithTimeoutCause(ctx, most, noAnswerError{most})
 	defer cancel()
 	tried, err := client.Try(ctx, user)
 	if err != nil {

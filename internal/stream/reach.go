@@ -132,19 +132,19 @@ func (e *deniedError) Unwrap() error { return ErrDenied }
 
 // denied says whether the server has refused a subject, or the inbox on which its
 // answer would come; and what tells of the next refusal.
-func (r *Reached) denied(subject string) (error, <-chan struct{}) {
+func (r *Reached) denied(subject string) (<-chan struct{}, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, refusal := range r.refused {
 		said := refusal.Error()
 		if strings.Contains(said, `Publish to "`+subject+`"`) {
-			return &deniedError{subject, "publish to"}, r.change
+			return r.change, &deniedError{subject, "publish to"}
 		}
 		if strings.Contains(said, `Subscription to "_INBOX.`) {
-			return &deniedError{inbox, "subscribe to"}, r.change
+			return r.change, &deniedError{inbox, "subscribe to"}
 		}
 	}
-	return nil, r.change
+	return r.change, nil
 }
 
 // publish sends a message that nobody need answer, and returns when the server has judged
@@ -158,7 +158,7 @@ func (r *Reached) publish(ctx context.Context, m *nats.Msg) error {
 		return err
 	}
 	for newest := r.LastError(); ; {
-		denied, change := r.denied(m.Subject)
+		change, denied := r.denied(m.Subject)
 		if denied != nil || !errors.Is(newest, nats.ErrPermissionViolation) || r.heard(newest) {
 			return denied
 		}
@@ -186,7 +186,7 @@ func (r *Reached) ask(ctx context.Context, subject string, body []byte, answer a
 	defer cancel(nil)
 	watching.Go(func() {
 		for {
-			err, change := r.denied(subject)
+			change, err := r.denied(subject)
 			if err != nil {
 				cancel(err)
 				return
