@@ -38,7 +38,7 @@ func pages(t *testing.T) []page {
 		t.Fatal(err)
 	}
 	var all []page
-	for _, file := range append(files, "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md") {
+	for _, file := range append(files, "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md") {
 		text := read(t, file)
 		p := page{file: file, prose: fence.ReplaceAllString(text, "")}
 		for _, m := range fence.FindAllStringSubmatch(text, -1) {
