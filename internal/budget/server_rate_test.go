@@ -17,11 +17,14 @@ func TestNoSlidingSecondOverTheLimitWhenTheRateChanges(t *testing.T) {
 		defer close(asked)
 		p.ask(t, 100_000, 8*time.Second)
 	}()
-	for i, limit := range []int{5, 20, 3, 12, 20} {
-		<-time.After([]time.Duration{1200, 2000, 1500, 1500, 300}[i] * time.Millisecond)
+	for _, next := range []struct {
+		limit int
+		after time.Duration
+	}{{5, 1200 * time.Millisecond}, {20, 2 * time.Second}, {3, 1500 * time.Millisecond}, {12, 1500 * time.Millisecond}, {20, 300 * time.Millisecond}} {
+		<-time.After(next.after)
 		phases[len(phases)-1].until = int(p.limit.Spent())
-		p.limit.SetRate(float64(limit))
-		phases = append(phases, phase{limit: limit, from: int(p.limit.Spent())})
+		p.limit.SetRate(float64(next.limit))
+		phases = append(phases, phase{limit: next.limit, from: int(p.limit.Spent())})
 	}
 	<-asked
 	stats := p.check(t, rate)
