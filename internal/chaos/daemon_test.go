@@ -18,7 +18,10 @@ type daemon struct {
 	w              *world
 	n              int
 	postgres, nats *localtest.Proxy
+	dsn            string
 	env            []string
+	file           string // its configuration
+	settings       settings
 
 	mu      sync.Mutex
 	running *process     // nil while it is down
@@ -32,27 +35,51 @@ const daemonYAML = `
 database: {url: "%s"}
 nats: {url: "%s"}
 zim: {base_url: "%s", rate: %d}
-schedule: "@every 1s"
+schedule: "@every %s"
 lease: {ttl: %s}
 http: {listen: "127.0.0.1:0"}
 log: {level: debug}
 apps:
 `
 
+// settings are what of a daemon's configuration changes while it runs.
+type settings struct {
+	rate    int
+	every   time.Duration
+	without int // an app that it is not configured for; 0 for none
+}
+
+// configure writes the daemon's configuration.
+func (d *daemon) configure(s settings) {
+	text := fmt.Sprintf(daemonYAML, d.dsn, "nats://"+d.nats.Addr(), d.w.zim.Links[d.n], s.rate, s.every, ttl)
+	for app := range d.w.apps {
+		if app+1 != s.without {
+			text += fmt.Sprintf("  - {app_id: %d, server_secret: %s}\n", app+1, secret)
+		}
+	}
+	next := d.file + ".new"
+	d.w.must(os.WriteFile(next, []byte(text), 0o600))
+	d.w.must(os.Rename(next, d.file))
+}
+
+// reload has the daemon read its configuration again, if it runs. One that has only just
+// been started has not said yet what it does on SIGHUP, and reads it anyway.
+func (d *daemon) reload() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running != nil && said(d.log(), d.running.logged, `"message":"starting"`) {
+		d.running.signal(syscall.SIGHUP)
+	}
+}
+
 func (w *world) newDaemon(n int) *daemon {
 	d := &daemon{w: w, n: n, pids: map[int]bool{}, asked: map[*process]bool{}}
-	var dsn string
-	d.postgres, dsn = w.postgresLink(n)
+	d.postgres, d.dsn = w.postgresLink(n)
 	d.nats = localtest.NewProxy(w.t, "tcp", strings.TrimPrefix(w.natsURL, "nats://"))
-	text := fmt.Sprintf(daemonYAML, dsn, "nats://"+d.nats.Addr(), w.zim.Links[n], w.rate, ttl)
-	for app := range w.apps {
-		text += fmt.Sprintf("  - {app_id: %d, server_secret: %s}\n", app+1, secret)
-	}
-	file := filepath.Join(w.dir, fmt.Sprintf("daemon%d.yaml", n))
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	d.env = []string{"POLLER_CONFIG=" + file, "HOME=" + w.dir, "PATH=" + os.Getenv("PATH")}
+	d.file = filepath.Join(w.dir, fmt.Sprintf("daemon%d.yaml", n))
+	d.settings = settings{rate: w.rate, every: time.Second}
+	d.configure(d.settings)
+	d.env = []string{"POLLER_CONFIG=" + d.file, "HOME=" + w.dir, "PATH=" + os.Getenv("PATH")}
 	w.t.Cleanup(func() {
 		d.mu.Lock()
 		d.over = true

@@ -22,7 +22,8 @@
 //	            ──proxy──→ ZIM  ←── users come and go
 //
 // Users flip all the time, rows come to the watchlist and go from it, and lists
-// are reloaded as a whole, while the plan strikes: kill -9, SIGTERM, SIGSTOP; the
+// are reloaded as a whole, while the plan strikes: kill -9, SIGTERM, SIGSTOP, SIGHUP
+// with another configuration; the
 // last commit, or the last events, of a daemon that has died delivered when others
 // have long gone on; connections cut, refused, stalled; servers killed, restarted,
 // stopped; Postgres read-only, its sessions terminated, a row locked by a

@@ -79,6 +79,11 @@ func zimFaults() []string {
 	}
 }
 
+// reloads are what another configuration says.
+func reloads() []string {
+	return []string{"half the rate", "another schedule", "without app 1", "without app 2", "without app 3"}
+}
+
 // lastWords is the fault that holds back what a daemon says before it dies.
 const lastWords = "daemon: kill -9, and its last words come late"
 
@@ -89,6 +94,7 @@ func kinds() []kind {
 		{name: "daemon: kill -9", weight: 8, on: daemons, longest: ttl, holds: ofDaemon, takes: true},
 		{name: "daemon: SIGTERM", weight: 5, on: daemons, longest: ttl, holds: ofDaemon, takes: true},
 		{name: "daemon: SIGSTOP", weight: 12, on: daemons, longest: 5 * ttl / 2, holds: ofDaemon, takes: true},
+		{name: "daemon: SIGHUP", weight: 5, on: daemons, longest: long, hows: reloads(), holds: ofDaemon},
 		{name: lastWords, weight: 10, on: daemons, least: 4 * ttl / 3, longest: 5 * ttl / 2, hows: []string{"a commit", "events"},
 			holds: ofLastWords, takes: true},
 		{name: "link to Postgres: cut", weight: 4, on: daemons, holds: ofLink("Postgres"), takes: true},

@@ -135,7 +135,26 @@ func (w *world) hurtDaemon(ctx context.Context, n int, f fault, how string) {
 		d.signal(syscall.SIGSTOP)
 		pause(ctx, f.For)
 		d.signal(syscall.SIGCONT)
+	case "SIGHUP":
+		d.configure(f.changes(d.settings))
+		d.reload()
+		pause(ctx, f.For)
+		d.configure(d.settings)
+		d.reload()
 	}
+}
+
+// changes are the settings that another configuration says.
+func (f fault) changes(s settings) settings {
+	switch f.How {
+	case "half the rate":
+		s.rate = max(1, s.rate/2)
+	case "another schedule":
+		s.every *= 3
+	default:
+		_, _ = fmt.Sscanf(f.How, "without app %d", &s.without) // drawn as it is read
+	}
+	return s
 }
 
 // lastWords kills a daemon when it has just sent a commit, or events, and delivers
