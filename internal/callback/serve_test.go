@@ -58,6 +58,35 @@ func TestServe(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// A connection gives its seat back once, however often it is closed.
+func TestSeat(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bound(l, 2)
+	defer b.Close()
+	var accepted []net.Conn
+	for range 2 {
+		dialled, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dialled.Close()
+		c, err := b.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		accepted = append(accepted, c)
+	}
+	accepted[0].Close()
+	accepted[0].Close()
+	if len(b.seats) != 1 {
+		t.Errorf("%d seats taken, want 1", len(b.seats))
+	}
+}
+
 // There are so many connections at once, and the next one has its turn when one of them
 // is gone.
 func TestBound(t *testing.T) {

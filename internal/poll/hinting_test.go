@@ -346,7 +346,7 @@ func TestHintsDoNotStarveTheSweep(t *testing.T) {
 		const users, flood = 60_000, 100_000 // 600 batches: 30 s without hints
 		e, ids := newEar(), names(users)
 		b := newBook()
-		r := &rationed{town: newTown(takes, ids...), limiter: budget.New(20, nil)}
+		r := &rationed{town: newTown(5*time.Millisecond, ids...), limiter: budget.New(20, nil)}
 		l := live(t, b, r.town, "@every 10m", func(rec *Recorder) {
 			e.listen(rec)
 			rec.Zim = r
