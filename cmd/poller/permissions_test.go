@@ -131,6 +131,10 @@ func TestLeastPermissions(t *testing.T) {
 	daemon.stop()
 	w.audit()
 	w.auditControls()
+	checked := w.doctor(0, nil)
+	checked.wants(verdictOK, "rights", "role poller")
+	checked.wants(verdictOK, "nats rights")
+	checked.wants(verdictOK, "query")
 	for _, role := range []string{"poller", "historian"} {
 		w.env = append(w.env, "POLLER_DATABASE_URL="+as(db, role, "presence"))
 		if out, code := w.run("state", "-o", "count"); code != 0 || !strings.Contains(out, "\noffline ") {
