@@ -19,10 +19,7 @@ const rulesFile = "../../deploy/prometheus/rules.yaml"
 
 // prometheus is a real one, with the rules that are shipped, in which every wait is
 // three seconds.
-type prometheus struct {
-	t    *testing.T
-	base string
-}
+type prometheus struct{ base string }
 
 func newPrometheus(t *testing.T, target string) *prometheus {
 	t.Helper()
@@ -34,7 +31,7 @@ func newPrometheus(t *testing.T, target string) *prometheus {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, p := t.TempDir(), &prometheus{t: t, base: "http://" + anyAddress(t)}
+	dir, p := t.TempDir(), &prometheus{base: "http://" + anyAddress(t)}
 	short := regexp.MustCompile(`(?m)^(\s+)for: \S+`).ReplaceAllString(string(rules), "${1}for: 3s")
 	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s/rules.yaml]\nscrape_configs: [{job_name: poller, static_configs: [{targets: ['%s']}]}]\n", dir, target)
 	for name, text := range map[string]string{"rules.yaml": short, "prometheus.yaml": config} {
@@ -78,8 +75,8 @@ func (p *prometheus) get(path string, into any) bool {
 
 // fire waits until all the wanted alerts fire, and returns every one that began to be
 // true since.
-func (p *prometheus) fire(since time.Time, wanted []string) (fired []string) {
-	p.t.Helper()
+func (p *prometheus) fire(t testing.TB, since time.Time, wanted []string) (fired []string) {
+	t.Helper()
 	for deadline := time.Now().Add(patience); ; <-time.After(500 * time.Millisecond) {
 		fired = p.firing(since)
 		missing := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return slices.Contains(fired, name) })
@@ -87,30 +84,38 @@ func (p *prometheus) fire(since time.Time, wanted []string) (fired []string) {
 			return fired
 		}
 		if time.Now().After(deadline) {
-			p.t.Errorf("alerts %v do not fire; those that do: %v", missing, fired)
+			t.Errorf("alerts %v do not fire; those that do: %v", missing, fired)
 			return fired
 		}
 	}
 }
 
 func (p *prometheus) firing(since time.Time) (names []string) {
-	var answer struct {
-		Data struct {
-			Alerts []struct {
-				Labels   map[string]string
-				State    string
-				ActiveAt time.Time
-			}
-		}
-	}
-	p.get("/api/v1/alerts", &answer)
-	for _, a := range answer.Data.Alerts {
+	for _, a := range p.alerts() {
 		if name := a.Labels["alertname"]; a.State == "firing" && a.ActiveAt.After(since) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// active tells whether one of these alerts is true already.
+func (p *prometheus) active(names []string) bool {
+	return slices.ContainsFunc(p.alerts(), func(a alert) bool { return slices.Contains(names, a.Labels["alertname"]) })
+}
+
+// alert is one that is true, for long enough or not yet.
+type alert struct {
+	Labels   map[string]string
+	State    string
+	ActiveAt time.Time
+}
+
+func (p *prometheus) alerts() []alert {
+	var answer struct{ Data struct{ Alerts []alert } }
+	p.get("/api/v1/alerts", &answer)
+	return answer.Data.Alerts
 }
 
 // outageTable is the page for whoever is called at night.
@@ -155,10 +160,10 @@ has been true for the time that is set there, and links to what is to be done. W
 |---|---|---|---|---|---|
 `
 
-// write writes the page; where it is not to, nothing.
-func (o *outageTable) write(t *testing.T, file string) {
+// write writes the page when every row is there; where it is not to, nothing.
+func (o *outageTable) write(t *testing.T, file string, rows int) {
 	t.Helper()
-	if file == "" || t.Failed() {
+	if file == "" || t.Failed() || len(o.rows) != rows {
 		return
 	}
 	if err := os.WriteFile(file, []byte(outagesHead+strings.Join(o.rows, "\n")+"\n"), 0o644); err != nil { //nolint:gosec // a page of the docs
