@@ -17,7 +17,7 @@ func TestScenes(t *testing.T) {
 		parts map[string][]string // by selector
 	}{
 		"calm": {"", map[string][]string{
-			"#verdict": {"Healthy and fresh", "15,500 of 50,000 users online", "10 checks are green"}, "#process": {"poller-7c9d:1:4f2a", "v0.9.0", "1 d 2 h"},
+			"#verdict": {"Healthy and fresh", "15,500 of 50,000 users online", "10 checks are green", "zim/1234567890 for 1 d 2 h; the answers come through a proxy"}, "#process": {"poller-7c9d:1:4f2a", "v0.9.0", "1 d 2 h"},
 			".card.users": {"15,500 of 50,000", "unknown 12", "100 % answered", "41 changes wait"}, ".card.sweep": {"Next in", "1,561"},
 			".card.fresh": {"younger than 25 s", "35,000", "never answered"}, ".card.budget": {"42 %", "20 of 20 requests a second"},
 			".card.told": {"Everything is told", "12 ms"}, ".card.lease": {"Here", "since"}, "#incidents": {"12,500 users, 81 %", "false: not told"},
@@ -72,6 +72,11 @@ func TestScenes(t *testing.T) {
 				if out := ask[[]string](b, sticksOut); len(out) > 0 {
 					t.Errorf("at %d px these stick out of the page: %s", width, strings.Join(out, ", "))
 				}
+			}
+			ask[string](b, `(document.querySelectorAll("details").forEach((e) => e.open = true), "")`)
+			b.do(chrome.Size(360, 800))
+			if out := ask[[]string](b, sticksOut); len(out) > 0 {
+				t.Errorf("with all details open these stick out of the page: %s", strings.Join(out, ", "))
 			}
 			for selector, parts := range want.parts {
 				b.has(selector, parts...)

@@ -110,11 +110,11 @@ function table(shown) {
   for (let i = shown.times.length - 1; i >= 0; i -= step) rows.push(i);
   return h('details', { class: 'as-table' },
     h('summary', null, 'The same as a table'),
-    h('table', { class: 'rows' },
+    h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'The last hours as a table' }, h('table', { class: 'rows' },
       h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'At'), kinds.map((kind) => h('th', { scope: 'col', class: 'num' }, kind.title)))),
       h('tbody', null, rows.map((i) => h('tr', null,
         h('th', { scope: 'row' }, new Date(shown.times[i] * 1000).toISOString().slice(11, 16)),
-        kinds.map((kind) => h('td', { class: 'num' }, kind.of(shown)[i] === null ? '–' : kind.text(kind.of(shown)[i]))))))));
+        kinds.map((kind) => h('td', { class: 'num' }, kind.of(shown)[i] === null ? '–' : kind.text(kind.of(shown)[i])))))))));
 }
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

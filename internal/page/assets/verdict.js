@@ -125,6 +125,7 @@ function redChecks(board, now) {
     h('li', null,
       h('p', { class: 'check' }, mark('bad'), h('strong', null, check.name), ' ', h('span', { class: 'quiet' }, `red for ${lasted(age(check.since, now))}`)),
       h('p', { class: 'error' }, check.error || 'it does not say why'),
+      check.note && h('p', { class: 'quiet' }, check.note),
       check.mend && h('p', { class: 'mend' }, h('strong', null, 'What to do: '), check.mend))));
 }
 
@@ -135,6 +136,6 @@ function greenChecks(board, now) {
   if (!all) return null;
   return h('details', { class: 'green' },
     h('summary', null, `${many(all, 'check is', 'checks are')} green`),
-    h('ul', null, green.map((check) => h('li', null, mark('ok'), check.name, ' ', h('span', { class: 'quiet' }, `for ${lasted(age(check.since, now))}`)))),
+    h('ul', null, green.map((check) => h('li', null, mark('ok'), check.name, ' ', h('span', { class: 'quiet' }, `for ${lasted(age(check.since, now))}`, check.note && `; ${check.note}`)))),
     all > green.length && h('p', { class: 'quiet' }, `and ${count(all - green.length)} of apps`));
 }
