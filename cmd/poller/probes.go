@@ -112,7 +112,8 @@ func (p *parts) probe(ctx context.Context) {
 	if up := p.schemaUp.Load(); up {
 		err = p.db.QueryRow(ctx, schemaVersion).Scan(&version)
 		var schema error
-		if refused, ok := errors.AsType[*pgconn.PgError](err); ok && !passing(err) {
+		_, unconnected := errors.AsType[*pgconn.ConnectError](err) // a wrong password is no matter of the schema
+		if refused, ok := errors.AsType[*pgconn.PgError](err); ok && !unconnected && !passing(err) {
 			err, schema = nil, fmt.Errorf("the schema cannot be seen: %w", refused)
 		} else if err == nil && version < migrations.Newest() {
 			schema = errSchema
