@@ -136,6 +136,9 @@ func TestReload(t *testing.T) {
 			}
 		}
 		r.untilSwept(3)
+		if metrics := r.metrics(); !strings.Contains(metrics, `poller_budget_limit{app="2"} 2`) || !strings.Contains(metrics, `poller_budget_limit{app="3"} 4`) {
+			t.Error("the budgets are not as the configuration says")
+		}
 	})
 	t.Run("faults", func(t *testing.T) {
 		before := r.logged("a fault in the configuration that was read again")
@@ -171,6 +174,9 @@ func TestReload(t *testing.T) {
 		if got := r.field(didReload, "level"); got != "warn" {
 			t.Errorf("level %s, want warn", got)
 		}
+		r.until("a change was held back, and told", func() bool {
+			return r.count(`select count(*) from transitions where confirmed_at is not null`) > 0
+		})
 		r.untilSwept(1, 2, 3)
 	})
 	t.Run("an app less", func(t *testing.T) {
@@ -260,7 +266,7 @@ func (r *reloaded) comeAndGo() *comers {
 			}
 			app := r.sim.App(r.apps[n%len(r.apps)])
 			users := keys(population(usersOfEach))
-			if _, err := app.Set(users[n%len(users)], zimsim.State(n%3)); err != nil {
+			if _, err := app.Set(users[n%len(users)], zimsim.State((n+n/len(users))%3)); err != nil {
 				r.fleet.t.Error(err)
 			}
 		}
