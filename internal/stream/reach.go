@@ -56,7 +56,7 @@ func Reach(ctx context.Context, opts Options) (*Reached, error) {
 		return nil, err
 	}
 	r := &Reached{change: make(chan struct{})}
-	dialer := &onceDialer{ctx: ctx}
+	dialer := newOnceDialer(ctx)
 	options := append([]nats.Option{
 		nats.Name(opts.Name), nats.Timeout(remaining(ctx)), nats.NoReconnect(), nats.SetCustomDialer(dialer),
 		nats.FlusherTimeout(flushTimeout), nats.ErrorHandler(r.hear),
@@ -84,21 +84,33 @@ func remaining(ctx context.Context) time.Duration {
 	return patience
 }
 
-// onceDialer dials within a context, and closes what it has dialed when that ends.
-// The client calls it from one goroutine.
+// onceDialer dials within a context, though the client's interface has none, and closes
+// what it has dialed when that ends. The client calls it from one goroutine.
 type onceDialer struct {
-	ctx   context.Context //nolint:containedctx // the client's interface has none
+	dial  func(network, address string) (net.Conn, error)
+	watch func(net.Conn) (stop func() bool)
 	stops []func() bool
 	err   error // of the last dial
 }
 
+func newOnceDialer(ctx context.Context) *onceDialer {
+	return &onceDialer{
+		dial: func(network, address string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+		watch: func(conn net.Conn) (stop func() bool) {
+			return context.AfterFunc(ctx, func() { _ = conn.Close() })
+		},
+	}
+}
+
 // Dial dials.
 func (d *onceDialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(d.ctx, network, address)
+	conn, err := d.dial(network, address)
 	if d.err = err; err != nil {
 		return nil, err
 	}
-	d.stops = append(d.stops, context.AfterFunc(d.ctx, func() { _ = conn.Close() }))
+	d.stops = append(d.stops, d.watch(conn))
 	return conn, nil
 }
 
