@@ -1,6 +1,7 @@
 package zim
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,6 +98,22 @@ func TestBothLists(t *testing.T) {
 		} else if !observed || o.Status != presence.Offline || o.Detail != presence.NoSession {
 			t.Errorf("user %q is %s, and was observed (%v) as %s %s", u.ID, truth[u.ID], observed, o.Status, o.Detail)
 		}
+	}
+}
+
+// Each batch that is to be asked once more is told of, and no other.
+func TestRetriesAreTold(t *testing.T) {
+	t.Parallel()
+	users := numbered(500)
+	faults, err := zimsim.ParseFaults("http:503x3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := simulator(t, zimsim.Config{Faults: faults}, users)
+	var retried atomic.Int64
+	out := newRig(t, s.URL(), func(c *Config) { c.Retried = func() { retried.Add(1) } }).ask(t.Context(), users)
+	if got := retried.Load(); got != 3 || out.asked.Requests != 8 {
+		t.Errorf("told of %d retries, want 3; %d requests, want 8", got, out.asked.Requests)
 	}
 }
 
