@@ -23,6 +23,7 @@ type mishap struct {
 	metrics      []string // series that move
 	alerts       []string // that fire
 	ends         bool     // the process goes with it
+	asked        bool     // only a request can tell
 }
 
 // mishaps are the bad days, in an order in which each can follow the one before.
@@ -47,7 +48,7 @@ func mishaps() []mishap {
 		},
 		{
 			what:   "ZIM takes connections and answers nothing",
-			happen: func(s *theatre) { s.fault("hang") }, over: func(s *theatre) { s.sim.ClearFaults() },
+			happen: func(s *theatre) { s.fault("hang") }, over: func(s *theatre) { s.sim.ClearFaults() }, asked: true,
 			check: of("zim"), says: "since", mend: "zim.base_url",
 			page: "the app's trouble; the sweep stands; ages grow", shows: trouble,
 			metrics: []string{"poller_ready", `result="timeout"`}, alerts: []string{"PollerZIMSilent"},

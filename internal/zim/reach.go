@@ -19,7 +19,7 @@ const (
 
 // silentAfter is how long requests may go without any reply before Reach says so. The
 // breaker, which counts them, takes longer where few are sent.
-const silentAfter = 8 * time.Second
+const silentAfter = 7 * time.Second
 
 // UnreachedError says that nothing comes from ZIM.
 type UnreachedError struct {
@@ -114,7 +114,7 @@ func (r *reach) last() error {
 
 // Reach says whether anything comes from ZIM, with an [*UnreachedError] when not: for
 // probes, to be called once a second or so, by one goroutine at a time. While requests
-// are sent it says what they say: nothing was answered for eight seconds. Where none was
+// are sent it says what they say: nothing was answered for seven seconds. Where none was
 // sent for five seconds it opens a connection to ZIM, as for a request, and closes it:
 // every five seconds, or every two while that fails. No request is sent and no slot of
 // the budget is taken, and the breaker does not hear of it. Through a proxy the tunnel
