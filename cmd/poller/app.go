@@ -46,6 +46,7 @@ type app struct {
 	lost     lost               // whom the bucket lacks
 	hints    *poll.Hints        // nil where no callbacks are taken
 	bus      *nats.Conn
+	own      *database // its connections, where it has any for itself; nil else
 	verdict  verdict
 	telling  sign // of the relay
 	metrics  *status.App
@@ -104,8 +105,13 @@ func (a *app) check(subject string) string {
 	return subject + "/" + strconv.FormatUint(uint64(a.id), 10)
 }
 
-// close closes the app's connections to ZIM.
-func (a *app) close() { a.zim.Close() }
+// close closes the app's connections to ZIM, and those to the database that are its own.
+func (a *app) close() {
+	a.zim.Close()
+	if a.own != nil {
+		_ = a.own.Close() // no server is embedded there
+	}
+}
 
 // owner names this process in its leases: host, pid, and what no other run has.
 func owner() string {

@@ -23,6 +23,10 @@ const (
 	migrateTimeout = 5 * time.Minute // of the wait for another program's migration, and of our own
 )
 
+// connsOfApp is how many connections an app takes at a time: its sweep reads the watchlist on one while it enrolls on
+// another, its relay has a third. With fewer the apps would wait for each other, until their leases are over.
+const connsOfApp = 3
+
 // database is the Postgres that a command works with: the one configured, or the embedded one.
 type database struct {
 	*pgxpool.Pool
@@ -44,9 +48,8 @@ func openDatabase(ctx context.Context, cfg config, log zerolog.Logger) (*databas
 	}
 	settings, err := poolConfig(db.dsn)
 	if err == nil {
-		// An app's sweep reads the watchlist on one connection while it enrolls on another, its relay has a third: with
-		// fewer the apps would wait for each other for ever. The probe and the partitions take two more.
-		settings.MaxConns = max(settings.MaxConns, int32(3*len(cfg.Apps)+2))
+		// The probe and the partitions take two more.
+		settings.MaxConns = max(settings.MaxConns, int32(connsOfApp*len(cfg.Apps)+2))
 		db.Pool, err = pgxpool.NewWithConfig(ctx, settings)
 	}
 	if err != nil {
@@ -126,6 +129,18 @@ func (db *database) reach(ctx context.Context) error {
 	}
 	_, err := db.migrate(ctx)
 	return err
+}
+
+// apart returns the same database with connections of its own, for an app that comes when the pool, which cannot grow, has
+// been made for those that were there. Close ends only these.
+func (db *database) apart(ctx context.Context) (*database, error) {
+	settings := db.Config()
+	settings.MaxConns, settings.MinConns, settings.MinIdleConns = connsOfApp, 0, 0
+	pool, err := pgxpool.NewWithConfig(ctx, settings)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	return &database{Pool: pool, dsn: db.dsn}, nil
 }
 
 // migrate brings the schema up, over connections like those of the pool, and returns what it ran.

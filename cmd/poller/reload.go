@@ -60,7 +60,7 @@ func (p *parts) reload(ctx context.Context, how reloading) error {
 	}
 	before := p.now()
 	cfg := read.inForce(before)
-	m, err := p.prepare(cfg)
+	m, err := p.prepare(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ type move struct {
 }
 
 // prepare wires the apps that are new, and makes ready what those that stay go by, without changing anything that runs.
-func (p *parts) prepare(cfg config) (_ *move, err error) {
+func (p *parts) prepare(ctx context.Context, cfg config) (_ *move, err error) {
 	m := &move{stay: map[*app]*tuning{}, gone: p.apps.ids()}
 	defer func() {
 		if err != nil {
@@ -121,13 +121,27 @@ func (p *parts) prepare(cfg config) (_ *move, err error) {
 			}
 			continue
 		}
-		it, err := p.wire(cfg, one)
+		it, err := p.wireLater(ctx, cfg, one)
 		if err != nil {
 			return nil, err
 		}
 		m.added = append(m.added, it)
 	}
 	return m, nil
+}
+
+// wireLater wires an app that was not there at the start: it brings its own connections to the database.
+func (p *parts) wireLater(ctx context.Context, cfg config, one appConfig) (*app, error) {
+	db, err := p.db.apart(ctx)
+	if err != nil {
+		return nil, err
+	}
+	it, err := p.wire(cfg, one, db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	it.own = db
+	return it, nil
 }
 
 // move does it. Those that are gone end their terms as when the program stops, all at once.

@@ -79,7 +79,7 @@ func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err er
 	}
 	p.callbacks = p.newReceiver()
 	for _, a := range cfg.Apps {
-		it, err := p.wire(cfg, a)
+		it, err := p.wire(cfg, a, p.db)
 		if err != nil {
 			return nil, err
 		}
@@ -88,9 +88,9 @@ func open(ctx context.Context, cfg config, log zerolog.Logger) (_ *parts, err er
 	return p, nil
 }
 
-// wire wires one app.
-func (p *parts) wire(cfg config, a appConfig) (*app, error) {
-	it, err := newApp(cfg, p.me, a, p.db, p.bus.Conn, p.metrics, p.checks, p.log)
+// wire wires one app on connections to the database, which stay the caller's.
+func (p *parts) wire(cfg config, a appConfig, db *database) (*app, error) {
+	it, err := newApp(cfg, p.me, a, db, p.bus.Conn, p.metrics, p.checks, p.log)
 	if err == nil && p.cfg.HTTP.Listen != "" {
 		it.panel.live = p.lookout.live
 	}
