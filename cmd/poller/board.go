@@ -27,6 +27,9 @@ func newLookout() *lookout {
 
 // site is everything that is answered over HTTP.
 func (p *parts) site() (http.Handler, error) {
+	if p.cfg.HTTP.HideUserIDs {
+		p.checks.ShowBy(page.Unnamed)
+	}
 	return page.New(page.Config{
 		Board: p.board, User: p.explainUser, Histories: p.lookout.histories, Live: p.lookout.live,
 		Hosts: p.cfg.HTTP.Hosts, HideUserIDs: p.cfg.HTTP.HideUserIDs,

@@ -268,32 +268,3 @@ func (w *world) known(s site, h *page.History, right func(i int) bool) bool {
 	}
 	return false
 }
-
-// nobodyIsNamed looks for ids wherever a browser can.
-func (w *world) nobodyIsNamed(t *testing.T, s site) {
-	told := make(chan page.Told, 1000)
-	ctx, leave := context.WithCancel(t.Context())
-	ended := s.follow(ctx, "", func(e page.Told) { told <- e })
-	w.set(map[string]zimsim.State{"person-20": zimsim.Online})
-	select {
-	case e := <-told:
-		if !strings.HasPrefix(e.User, "user-") || strings.Contains(e.User, "20") && strings.Contains(e.User, "person") {
-			t.Errorf("heard %+v", e)
-		}
-	case <-time.After(patience):
-		t.Error("nothing was told")
-	}
-	leave()
-	<-ended
-	user := fmt.Sprintf("?app=%d&user=person-20", w.appID)
-	for path, want := range map[string]int{"/api/board": 200, "/api/user" + user: 403} {
-		status, body := s.get(path, nil)
-		if status != want || strings.Contains(body, "person-") {
-			t.Errorf("%s = %d %s, want %d", path, status, body, want)
-		}
-	}
-	out, code := w.run("explain", "-o", "json", "--from", s.addr, "person-20")
-	if code != 0 || !strings.Contains(out, "http.hide_user_ids") || !strings.Contains(out, `"status": "online"`) {
-		t.Errorf("poller explain beside it: %d %s", code, out)
-	}
-}

@@ -46,9 +46,15 @@ func (v *veil) text(s string) string {
 	if v == nil {
 		return s
 	}
-	s = saidByZIM.ReplaceAllString(s, "${1}(…)")
-	s = quoted.ReplaceAllString(s, `"…"`)
-	return subject.ReplaceAllString(s, "${1}…")
+	return Unnamed(s)
+}
+
+// Unnamed is what somebody is shown of a text, such as that of an error, who is not to
+// see user ids: all but what may hold one.
+func Unnamed(text string) string {
+	text = saidByZIM.ReplaceAllString(text, "${1}(…)")
+	text = quoted.ReplaceAllString(text, `"…"`)
+	return subject.ReplaceAllString(text, "${1}…")
 }
 
 // board hides in a board what may name a user.

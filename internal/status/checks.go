@@ -20,6 +20,7 @@ type Checks struct {
 	notes  map[string]string
 	pulses map[string]func(now time.Time) error
 	mend   func(name string, err error) string
+	show   func(text string) string
 
 	beat atomic.Pointer[beat] // the last round of Run
 }
@@ -29,6 +30,7 @@ func NewChecks() *Checks {
 	return &Checks{
 		checks: map[string]*check{}, notes: map[string]string{}, pulses: map[string]func(now time.Time) error{},
 		mend: func(_ string, err error) string { return Mend(err) },
+		show: func(text string) string { return text },
 	}
 }
 

@@ -69,14 +69,26 @@ type (
 	}
 )
 
+// ShowBy has /readyz show the texts of checks as f returns them, for where somebody
+// looks who is not to see all of them. The log has them in full. It is called from
+// several goroutines.
+func (c *Checks) ShowBy(f func(text string) string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.show = f
+}
+
 // readiness answers 200 when ready, else 503, and all checks either way.
 func (c *Checks) readiness(w http.ResponseWriter, _ *http.Request) {
 	ready, checks := c.Judge()
+	c.mu.Lock()
+	show := c.show
+	c.mu.Unlock()
 	body := wireReadiness{Ready: ready, Checks: make([]wireCheck, len(checks))}
 	for i, k := range checks {
-		body.Checks[i] = wireCheck{Name: k.Name, OK: k.Err == nil, Mend: k.Mend, Note: k.Note, Since: k.Since}
+		body.Checks[i] = wireCheck{Name: k.Name, OK: k.Err == nil, Mend: show(k.Mend), Note: show(k.Note), Since: k.Since}
 		if k.Err != nil {
-			body.Checks[i].Error = k.Err.Error()
+			body.Checks[i].Error = show(k.Err.Error())
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
