@@ -151,7 +151,8 @@ func (o *outageTable) add(m mishap, took time.Duration) {
 const outagesHead = `# Outages
 
 What goes wrong, and where it shows: each was done to a real daemon, by ` + "`make outages`" + `, which writes this page. It was on one machine,
-with two apps: one swept every two seconds, one every hour. The seconds are from the fault to the red check of ` + "`/readyz`" + `. The
+with two apps: one swept every two seconds, one every hour. The seconds are from the fault to the red check of ` + "`/readyz`" + `, in that run;
+[Operations](operations.md#readiness-and-the-mend) has how many there are at the most. The
 alerts are those of [deploy/prometheus/rules.yaml](../deploy/prometheus/rules.yaml), in a real Prometheus; each fires when it
 has been true for the time that is set there, and links to what is to be done. What the poller does meanwhile is in
 [Operations](operations.md#what-happens-when).
