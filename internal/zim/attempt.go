@@ -157,6 +157,7 @@ func (a *asking) connect(ctx context.Context, probe bool) (way, error) {
 	defer cancel()
 	defer a.client.reach.begin()()
 	conn, err := course.conns.reserve(dial)
+	a.client.retire(course.conns)
 	if ctx.Err() != nil {
 		if err == nil {
 			conn.Release()

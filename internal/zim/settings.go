@@ -92,6 +92,16 @@ func (c *Client) Set(s Settings) error {
 	return nil
 }
 
+// retire has connections closed that are not those of the moment any more: one may have
+// been opened when the others had been closed already.
+func (c *Client) retire(p *conns) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p != c.course().conns && !slices.Contains(c.retired, p) {
+		c.retired = append(c.retired, p)
+	}
+}
+
 // weedRetired closes connections of earlier courses on which nothing is in flight.
 func (c *Client) weedRetired() {
 	c.mu.Lock()

@@ -54,3 +54,45 @@ func TestSettingsChangeInTheMiddleOfACall(t *testing.T) {
 		t.Errorf("a base url that is none: %v, batches of %d", err, r.course().BatchSize)
 	}
 }
+
+// However often the settings change while requests are on their way, no connection of
+// before stays open.
+func TestSettingsThatChangeLeaveNoConnections(t *testing.T) {
+	t.Parallel()
+	users := numbered(600)
+	sim := simulator(t, zimsim.Config{
+		Apps:   []zimsim.AppConfig{{ID: testApp, Secret: testSecret, Rate: -1}},
+		Faults: []zimsim.Fault{{Kind: zimsim.Slow, Delay: 3 * time.Millisecond}},
+	}, users)
+	r := newRig(t, sim.URL(), func(c *Config) { c.BatchSize = 2 })
+	was := []*conns{r.course().conns}
+	asking, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		for n := 0; ; n++ {
+			select {
+			case <-asking:
+				return
+			case <-time.After(300 * time.Microsecond):
+			}
+			next := Settings{BaseURL: sim.URL(), Secret: testSecret, Rate: 20, BatchSize: 2, Timeout: time.Duration(10+n%2) * time.Second}
+			if err := r.Set(next); err != nil {
+				t.Error(err)
+			}
+			was = append(was, r.course().conns)
+		}
+	}()
+	if out := r.ask(t.Context(), users); out.err != nil || len(out.observed) != len(users) {
+		t.Errorf("%d of %d users observed, %v", len(out.observed), len(users), out.err)
+	}
+	close(asking)
+	<-over
+	r.Close()
+	open := 0
+	for _, p := range was {
+		open += len(p.open)
+	}
+	if open != 0 {
+		t.Errorf("%d connections stay open behind %d changes", open, len(was)-1)
+	}
+}
