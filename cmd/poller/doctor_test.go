@@ -146,7 +146,7 @@ func TestDoctorInALife(t *testing.T) {
 	before, asked := w.everything(), w.zim.Stats().Arrivals
 	r = w.doctor(0, nil, from)
 	r.wants(verdictOK, "lease", "held by ", "daemons of this app that live: ")
-	r.wants(verdictOK, "query", "which polls the app: sweep 1 reached 2 users")
+	r.wants(verdictUntried, "query", "which has the app's budget: sweep 1 reached 2 users", "given here was not tried")
 	r.wants(verdictOK, "clock", "agrees with ZIM's")
 	r.wants(verdictOK, "sweep", "reached 2 of 2 users")
 	r.wants(verdictOK, "readiness", "all green")

@@ -155,13 +155,14 @@ func (d *doctor) tryQuery(ctx context.Context, a appConfig, c *chart, s ledger.S
 	}
 }
 
-// queriedBy says what the holder's own queries brought: the budget is the holder's.
+// queriedBy says what the holder's own queries brought: the budget is the holder's. That is not called well, since the
+// secret that is given here may be another than the holder's, and the holder's refused by now.
 func (d *doctor) queriedBy(c *chart, owner string, s ledger.Standing) {
+	brought := "no sweep has reached anybody yet"
 	if s.Sweep > 0 && s.Seen > 0 {
-		c.ok("query", "left to %s, which polls the app: sweep %d reached %s %s ago", owner, s.Sweep, usersText(s.Seen), shortly(s.Ago))
-	} else {
-		c.untried("query", "left to %s, which has the app's budget; no sweep has reached anybody yet", owner)
+		brought = fmt.Sprintf("sweep %d reached %s %s ago", s.Sweep, usersText(s.Seen), shortly(s.Ago))
 	}
+	c.untried("query", "left to %s, which has the app's budget: %s; the ServerSecret given here was not tried", owner, brought)
 	if ahead, known := d.skews[c.app]; known {
 		judgeClock(c, ahead)
 	} else {
