@@ -37,7 +37,7 @@ func mishaps() []mishap {
 			happen: func(s *theatre) { s.idleZIM.Close() }, over: func(s *theatre) { s.startIdleZIM() },
 			check: idle, says: "ZIM cannot be reached since", mend: "network, DNS, proxy, firewall",
 			page: "the app's trouble, with the time from which it is so", shows: func(b page.Board) bool { return appOf(b, idleApp).Trouble != "" },
-			metrics: []string{"poller_ready", `poller_check_ok{app="` + fmt.Sprint(uint32(idleApp)) + `",check="zim"}`},
+			metrics: []string{"poller_ready", `poller_check_ok{app="` + fmt.Sprint(uint32(idleApp)) + `",check="zim"}`}, alerts: []string{"PollerNotReady"},
 		},
 		{
 			what: "ZIM answers every request with HTTP 503", short: true,
