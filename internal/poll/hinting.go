@@ -38,6 +38,8 @@ const (
 	// hintsWithCanaries is how many of the users of a request are hinted at, where the
 	// others tell whether it is to be believed.
 	hintsWithCanaries = confirmAtOnce / 2
+	// leastCanaries is from how many answered ones on the others tell that.
+	leastCanaries = 5
 )
 
 // beginHints takes hints from now on, endHints no more.
@@ -131,11 +133,8 @@ func (r *Recorder) hintsDue(now time.Time) (hinted, canaries []presence.User) {
 	}
 	r.Memory.AskBeside()
 	if r.gate != nil {
-		for _, u := range r.Memory.DrawOnline(confirmAtOnce-most, r.dice) {
-			if !r.hinted.has(u.No) {
-				canaries = append(canaries, u)
-			}
-		}
+		canaries = slices.DeleteFunc(r.Memory.DrawOnline(confirmAtOnce, r.dice), func(u presence.User) bool { return r.hinted.looksAt(u.No) })
+		canaries = canaries[:min(len(canaries), confirmAtOnce-most)]
 	}
 	return hinted, canaries
 }
@@ -148,6 +147,9 @@ func (r *Recorder) askAgain(ctx context.Context, now time.Time) {
 	}
 	hinted, canaries := r.hintsDue(now)
 	users := slices.Concat(hinted, canaries)
+	if len(canaries) > 0 { // some in each batch
+		r.dice.Shuffle(len(users), func(a, b int) { users[a], users[b] = users[b], users[a] })
+	}
 	if due, ok := r.Memory.NextDue(); ok && !due.Add(gatherFor).After(now) {
 		for _, u := range r.Memory.Due(now, confirmAtOnce-len(users)) {
 			if r.hinted == nil || !r.hinted.looksAt(u.No) {
@@ -167,8 +169,8 @@ func (r *Recorder) hearHints(w writer, a presence.Answer) {
 		return
 	}
 	for _, o := range a.Observations {
-		if !r.hinted.looksAt(o.User.No) {
-			continue
+		if !r.hinted.has(o.User.No) {
+			continue // by chance
 		}
 		r.hinted.hear(o)
 		if k, watched := r.Memory.Know(o.User.ID); watched && k.Changes(o, a.AskedAt) {
@@ -189,19 +191,24 @@ func (r *Recorder) landed(f *flight) {
 }
 
 // fair is the part of an answer that tells how many have gone: who was hinted at is no
-// fair sample.
+// fair sample, as long as enough others are well. Else it is all of it: where everybody
+// is hinted at, there are no others, and a ZIM that errs may err in both.
 func (r *Recorder) fair(a presence.Answer) presence.Answer {
 	if r.lane.flight == nil || len(r.lane.flight.hinted) == 0 {
 		return a
 	}
-	all := a.Observations
-	a.Observations = make([]presence.Observation, 0, len(all))
-	for _, o := range all {
+	others := a
+	others.Observations = make([]presence.Observation, 0, len(a.Observations))
+	for _, o := range a.Observations {
 		if !r.hinted.looksAt(o.User.No) {
-			a.Observations = append(a.Observations, o)
+			others.Observations = append(others.Observations, o)
 		}
 	}
-	return a
+	online, flips := r.Memory.Judge(others)
+	if online < leastCanaries || (tally{flips, online}).share() >= r.gate.share {
+		return a
+	}
+	return others
 }
 
 // ahead is when the next sweep begins. Where in it the user would have its turn nobody
