@@ -15,6 +15,7 @@ const at = (name) => document.getElementById(name);
 
 const most = 20; // apps of which the board has all
 let board = null;
+let detail = null; // the chosen app with all of it, where the board has not all of each
 let came = 0; // when the board did, by the browser's own clock that nobody sets
 let lost = null; // since when there is no connection, and why
 let saidLast = '';
@@ -39,6 +40,8 @@ function now() {
 
 function gotBoard(found) {
   board = found;
+  const app = chosen();
+  if (board.apps.length > most && app && app.app === detail?.app) app.incidents = detail.incidents; // the board has the newest
   came = performance.now();
   lost = null;
   boards.every = board.apps.length > most ? 5000 : 2000;
@@ -48,8 +51,9 @@ function gotBoard(found) {
 
 /** gotDetail is of the chosen app, where there are so many that the board has not all of each. */
 function gotDetail(found) {
-  const i = board.apps.findIndex((app) => app.app === found.apps[0]?.app);
-  if (i >= 0) board.apps[i] = found.apps[0];
+  detail = found.apps[0];
+  const i = board.apps.findIndex((app) => app.app === detail?.app);
+  if (i >= 0) board.apps[i] = detail;
 }
 
 function lostBoard(why) {
