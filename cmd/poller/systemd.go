@@ -108,7 +108,7 @@ func (s *systemd) tell(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var news []string
-	if s.begun && !s.ready && !s.stops && standing(checks) {
+	if s.begun && !s.ready && !s.stops && s.standing(checks) {
 		s.ready, s.saidAt = true, time.Time{}
 		news = append(news, sdnotify.SdNotifyReady)
 	}
@@ -205,12 +205,18 @@ func (s *systemd) line(checks []status.Check) string {
 	}
 }
 
-// standing tells whether every app is polled, or stood by for.
-func standing(checks []status.Check) bool {
+// standing tells whether every app is polled, or stood by for. One that has no check of its lease yet is neither.
+func (s *systemd) standing(checks []status.Check) bool {
+	stood := 0
 	for _, k := range checks {
-		if strings.HasPrefix(k.Name, "lease/") && k.Err != nil {
+		if !strings.HasPrefix(k.Name, "lease/") {
+			continue
+		}
+		if k.Err != nil {
 			return false
 		}
+		stood++
 	}
-	return true
+	_, all := s.polled()
+	return stood >= all
 }

@@ -74,8 +74,10 @@ func TestSystemdIsTold(t *testing.T) {
 		s.reload()() // nothing to be said yet
 		time.Sleep(20 * time.Second)
 		checks.Set("postgres", nil)
+		s.begin() // and no app has come so far yet that it has a check
+		time.Sleep(time.Second)
 		checks.Expect("lease/1", 0)
-		s.begin()
+		checks.Set("lease/2", nil)
 		time.Sleep(20 * time.Second)
 		checks.Set("lease/1", nil)
 		here.Store(1)
