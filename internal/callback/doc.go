@@ -13,6 +13,7 @@
 //   - A callback decides nothing. Lost, late, doubled and forged ones change only when
 //     somebody is asked about.
 //   - An answer does not say whether a user is watched, or exists.
-//   - Memory is bounded, whoever sends: by the connections, and what one may send.
+//   - Memory is bounded, whoever sends: by the connections, and what one may send. So is
+//     the work: one call is judged at a time.
 //   - Nothing of a body is in an error or a log.
 package callback

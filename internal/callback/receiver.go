@@ -15,6 +15,10 @@ const Path = "/zim/callback"
 // maxBody is how many bytes a callback has at the most; ZIM's have some hundreds.
 const maxBody = 64 << 10
 
+// judgeAtOnce is how many bodies are read at a time: whoever sends many may keep one
+// processor busy, and not the one that polls.
+const judgeAtOnce = 1
+
 // Tolerance is how far the time of a callback may be from this machine's. ZIM repeats
 // one for a minute, and allows its own clients ten.
 const Tolerance = 10 * time.Minute
@@ -49,6 +53,7 @@ type Receiver struct {
 	take    func(Hint) bool
 	refused func(app uint32, why Outcome)
 	now     func() time.Time
+	turn    chan struct{} // of those who judge a body
 }
 
 // New returns a receiver that has no secret yet. take is called with each hint and
@@ -56,7 +61,7 @@ type Receiver struct {
 // called with each callback that comes to none; app is 0 where it names none that has
 // a secret here.
 func New(take func(Hint) bool, refused func(app uint32, why Outcome)) *Receiver {
-	r := &Receiver{take: take, refused: refused, now: time.Now}
+	r := &Receiver{take: take, refused: refused, now: time.Now, turn: make(chan struct{}, judgeAtOnce)}
 	r.SetSecrets(nil)
 	return r
 }
@@ -101,6 +106,8 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 
 // judge passes the hint of a callback on, and returns with what to answer.
 func (r *Receiver) judge(text []byte) (status int) {
+	r.turn <- struct{}{}
+	defer func() { <-r.turn }()
 	b, err := parse(text)
 	if err != nil {
 		r.refused(0, Malformed)

@@ -6,7 +6,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,6 +159,28 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s %s: %d, want %d", test.method, test.path, w.Code, test.want)
 		}
 	}
+}
+
+// However many come at once, one is judged at a time, and all are.
+func TestOneIsJudgedAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		body := r.signed(secret)
+		r.take = func(Hint) bool { time.Sleep(time.Second); return true }
+		began := time.Now()
+		var posting sync.WaitGroup
+		for range 20 {
+			posting.Go(func() {
+				if status := r.post(body); status != http.StatusOK {
+					t.Errorf("status %d", status)
+				}
+			})
+		}
+		posting.Wait()
+		if took := time.Since(began); took != 20*time.Second {
+			t.Errorf("20 calls of a second each took %s, want one behind the other", took)
+		}
+	})
 }
 
 // Whatever is posted, nothing comes of it that was not signed.
