@@ -37,7 +37,19 @@ func (a *asking) attempt(ctx context.Context, batch []presence.User) (reply, pre
 	if err != nil && ctx.Err() != nil {
 		return reply{}, presence.Answer{}, context.Cause(ctx)
 	}
-	return r, answer, err
+	return r, answer, c.outdated(g.way.course, err)
+}
+
+// outdated has a batch asked once more that was refused for a secret, or at an address,
+// which is not in force any more: that does not stop the app.
+func (c *Client) outdated(by *course, err error) error {
+	now := c.course()
+	if e := (*Error)(nil); errors.As(err, &e) && e.Class == Stop && (by.Secret != now.Secret || by.BaseURL != now.BaseURL) {
+		again := *e
+		again.Class = Weather
+		return &again
+	}
+	return err
 }
 
 // tellBudget says whether the rate was right, if the reply says anything of it, and

@@ -96,3 +96,29 @@ func TestSettingsThatChangeLeaveNoConnections(t *testing.T) {
 		t.Errorf("%d connections stay open behind %d changes", open, len(was)-1)
 	}
 }
+
+// A secret that is mended while a request is under way by the wrong one: that one's
+// refusal does not stop the app, and nobody is missed for it.
+func TestRefusedByASecretOfBefore(t *testing.T) {
+	t.Parallel()
+	users := numbered(300)
+	sim := simulator(t, zimsim.Config{
+		Apps:   []zimsim.AppConfig{{ID: testApp, Secret: testSecret, Rate: -1}},
+		Faults: []zimsim.Fault{{Kind: zimsim.Slow, Delay: time.Second}},
+	}, users)
+	r := newRig(t, sim.URL(), func(c *Config) { c.Secret = "0000000000000000000000000000000f" })
+	mended := make(chan struct{})
+	go func() {
+		defer close(mended)
+		for sim.App(testApp).Stats().Arrivals == 0 {
+			<-time.After(time.Millisecond)
+		}
+		if err := r.Set(Settings{BaseURL: sim.URL(), Secret: testSecret, Rate: 20, BatchSize: 100, Timeout: 10 * time.Second}); err != nil {
+			t.Error(err)
+		}
+	}()
+	if out := r.ask(t.Context(), users); out.err != nil || len(out.observed) != len(users) {
+		t.Errorf("%d of %d users observed, %v; want all", len(out.observed), len(users), out.err)
+	}
+	<-mended
+}
