@@ -19,7 +19,7 @@ import (
 )
 
 // quick is the timeout of trials that are bound to run into it.
-const quick = "--timeout=500ms"
+const quick = "--timeout=2s"
 
 // Each fault of the database is found, and its mend told, over the network as it is: a server that asks who comes.
 func TestDoctorOfPostgres(t *testing.T) {
@@ -50,7 +50,7 @@ func TestDoctorOfPostgres(t *testing.T) {
 	through := "POLLER_DATABASE_URL=postgres://daemon:secret@" + proxy.Addr() + "/presence?sslmode=disable"
 	w.doctor(0, []string{through}).wants(verdictOK, "connection", "behind a pooler, or translated")
 	proxy.Stall(localtest.ToClient)
-	w.doctor(1, []string{through}, quick).onlyFault("connection", "no answer within 500ms", "firewall")
+	w.doctor(1, []string{through}, quick).onlyFault("connection", "no answer within 2s", "firewall")
 	proxy.Resume()
 	proxy.Refuse()
 	w.doctor(1, []string{through}).onlyFault("connection", "database.url")
@@ -92,7 +92,7 @@ func (w *world) hangs(proxy *localtest.Proxy, through string) {
 	})
 	began := time.Now()
 	r := w.doctor(1, []string{through}, quick)
-	r.onlyFault("schema", "no answer within 500ms", "locks, load, disk")
+	r.onlyFault("schema", "no answer within 2s", "locks, load, disk")
 	r.wants(verdictUntried, "rights", "did not answer")
 	r.wants(verdictOK, "version")
 	if took := time.Since(began); took > 20*time.Second {
@@ -270,7 +270,7 @@ func TestDoctorOfZIM(t *testing.T) {
 	// A handshake that nobody answers.
 	proxy := localtest.NewProxy(t, "tcp", strings.TrimPrefix(secure.URL(), "https://"))
 	proxy.Stall(localtest.ToClient)
-	w.doctor(1, base("https://"+proxy.Addr()), quick).onlyFault("tls", "no answer within 500ms", "firewall")
+	w.doctor(1, base("https://"+proxy.Addr()), quick).onlyFault("tls", "no answer within 2s", "firewall")
 
 	w.sim.SetSkew(-time.Minute)
 	w.doctor(0, nil).wants(verdictWarning, "clock", "ahead of ZIM's", "NTP")

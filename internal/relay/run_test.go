@@ -257,8 +257,8 @@ func TestComparedAgain(t *testing.T) {
 		stop := run(t, r)
 		time.Sleep(time.Minute + clock/2)
 		stop()
-		if w.ensures != 7 || strings.Count(lines.String(), w.warnings[0]) != 1 {
-			t.Errorf("compared %d times in a minute, want 7, and one line:\n%s", w.ensures, lines.String())
+		if w.ensures != 13 || strings.Count(lines.String(), w.warnings[0]) != 1 {
+			t.Errorf("compared %d times in a minute, want 13, and one line:\n%s", w.ensures, lines.String())
 		}
 	})
 }
