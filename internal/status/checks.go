@@ -46,6 +46,7 @@ func (c *Checks) Expect(name string, fresh time.Duration) {
 // Set reports for a check: green with nil, else red; the error's text is shown
 // and must hold no secret. Without Expect the report holds for ever.
 func (c *Checks) Set(name string, err error) {
+	err = oneLine(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, now := c.reporting(name), time.Now()
