@@ -64,7 +64,7 @@ func (c *zimSimulatorCmd) Run(ctx context.Context, g *globals) error {
 		return usageError{err}
 	}
 	if err := sim.Start(ctx, c.Listen, c.Control); err != nil {
-		return err
+		return fmt.Errorf("%w (--listen and --control say where else)", err)
 	}
 	defer sim.Close()
 	fmt.Fprintf(g.Stdout, "gateway  %s\n", sim.URL())
