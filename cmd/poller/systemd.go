@@ -192,7 +192,6 @@ func (s *systemd) line(checks []status.Check) string {
 			}
 		}
 	}
-	why, _, _ = strings.Cut(why, "\n")
 	switch here, all := s.polled(); {
 	case !s.ready && why == "":
 		return "starting"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +58,7 @@ func (h *supervised) feeds() int {
 func TestSystemdIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h supervised
-		var log bytes.Buffer
+		var log sharedLog
 		checks := status.NewChecks()
 		var here atomic.Int32
 		s := &systemd{
@@ -125,7 +124,7 @@ func TestSystemdIsTold(t *testing.T) {
 		}
 		want := []string{
 			"STATUS=starting",
-			"STATUS=starting; postgres: connection refused",
+			"STATUS=starting; postgres: connection refused second line",
 			"STATUS=starting; lease/1: has not reported yet",
 			"READY=1", "STATUS=polling 1 of 2 apps; all checks are green",
 			"STATUS=polling 1 of 2 apps; red: nats; nats: away",

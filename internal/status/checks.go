@@ -96,7 +96,7 @@ func (c *Checks) Judge() (ready bool, checks []Check) {
 func (c *Checks) judge(name string, k *check, now time.Time) Check {
 	var watched error
 	if k.watch != nil {
-		watched = k.watch(now)
+		watched = oneLine(k.watch(now))
 	}
 	c.mu.Lock()
 	from, err := now, watched
