@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// oneLined is an error that is said in one line. The client of Postgres writes a line
+// lineError is an error that is said in one line. The client of Postgres writes a line
 // for each address and way that it tried, often the same ones.
-type oneLined struct{ error }
+type lineError struct{ error }
 
 // oneLine returns err itself where it is a line.
 func oneLine(err error) error {
 	if err == nil || !strings.Contains(err.Error(), "\n") {
 		return err
 	}
-	return oneLined{err}
+	return lineError{err}
 }
 
 // Error says each line once.
-func (e oneLined) Error() string {
+func (e lineError) Error() string {
 	var said []string
 	for line := range strings.Lines(e.error.Error()) {
 		if line = strings.TrimSpace(line); line != "" && !slices.Contains(said, line) {
@@ -32,4 +32,4 @@ func (e oneLined) Error() string {
 }
 
 // Unwrap returns the error as it came.
-func (e oneLined) Unwrap() error { return e.error }
+func (e lineError) Unwrap() error { return e.error }

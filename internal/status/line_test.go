@@ -18,7 +18,7 @@ func TestOneLine(t *testing.T) {
 			t.Errorf("%s says %q, which is the cause: %t; want %q, which is", c.Name, c.Err, errors.Is(c.Err, cause), want)
 		}
 	}
-	for text, want := range map[string]string{"as it is ": "as it is ", "\n": "", "\na\n": "a"} {
+	for text, want := range map[string]string{"as it is": "as it is", "\n": "", "\na\n": "a"} {
 		if got := oneLine(errors.New(text)).Error(); got != want {
 			t.Errorf("%q is said as %q, want %q", text, got, want)
 		}
