@@ -80,6 +80,10 @@ func TestAGapIsTold(t *testing.T) {
 	if len(resets) != 1 || !errors.As(resets[0].Why, new(*follow.GapError)) {
 		t.Errorf("resets %v, want one for the gap", resets)
 	}
+	eventually(t, "the state behind the gap is whole", func() bool {
+		_, _, current := p.snapshot()
+		return current
+	})
 	p.reaches(r)
 }
 
