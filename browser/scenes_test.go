@@ -90,7 +90,8 @@ func TestScenes(t *testing.T) {
 
 // sticksOut are the elements that are wider than the page, but for what scrolls by
 // itself.
-const sticksOut = `(() => {
+const sticksOut = `(async () => {
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame); // the plots follow a new width with the next one
   const wide = document.documentElement.scrollWidth > innerWidth ? ["the page, " + document.documentElement.scrollWidth + " px wide"] : [];
   const out = [...document.body.querySelectorAll("*")].filter((e) => {
     const box = e.getBoundingClientRect();
