@@ -136,16 +136,9 @@ func TestDoctorInALife(t *testing.T) {
 
 	daemon := w.start("run")
 	w.until("a complete sweep", func() bool { return w.count(`select count(*) from snapshots where seen = 2`) == 1 })
-	address := daemon.field("http listens", "addr")
-	said := "" // by /readyz
-	defer func() {
-		if t.Failed() {
-			t.Logf("/readyz: %s", said)
-		}
-	}()
+	address := daemon.site().addr
 	w.until("the daemon is ready", func() bool {
 		r, err := fetchReadiness(t.Context(), "http://"+address)
-		said = fmt.Sprintf("%+v, %v", r, err)
 		return err == nil && *r.Ready
 	})
 	from := "--from=" + address

@@ -145,7 +145,7 @@ func TestExplain(t *testing.T) {
 	w.set(map[string]zimsim.State{"b.o b>": zimsim.Online})
 	w.until("one that does not wait any more", func() bool { return w.count(held, worldApp) == 1 })
 	w.sweeps(1)
-	from := "--from=" + daemon.field("http listens", "addr")
+	from := "--from=" + daemon.site().addr
 
 	alice := w.explain("alice", from)
 	tap.holds(t, &alice)
