@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,9 +18,20 @@ import (
 // rulesFile is what is shipped.
 const rulesFile = "../../deploy/prometheus/rules.yaml"
 
-// prometheus is a real one, with the rules that are shipped, in which every wait is
-// three seconds.
-type prometheus struct{ base string }
+// shorter are the times of the rules in a drill: what takes minutes is there in seconds.
+var shorter = []struct {
+	long  *regexp.Regexp
+	short string
+}{
+	{regexp.MustCompile(`(?m)^(\s+)for: \S+`), "${1}for: 3s"},
+	{regexp.MustCompile(`(?m)^(\s+)600$`), "${1}20"}, // the least limit of the age of answers
+	{regexp.MustCompile(`\[15m:30s\]`), "[1m:1s]"},   // in which the lease flaps
+	{regexp.MustCompile(`(skipped|wait_seconds)_total\[30m\]`), "${1}_total[20s]"},
+	{regexp.MustCompile(`\[2d\]`), "[5s]"}, // for which days have been kept
+}
+
+// prometheus is a real one, with the rules that are shipped, their times made shorter.
+type prometheus struct{ base, targets string }
 
 func newPrometheus(t *testing.T, target string) *prometheus {
 	t.Helper()
@@ -31,9 +43,17 @@ func newPrometheus(t *testing.T, target string) *prometheus {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, p := t.TempDir(), &prometheus{base: "http://" + anyAddress(t)}
-	short := regexp.MustCompile(`(?m)^(\s+)for: \S+`).ReplaceAllString(string(rules), "${1}for: 3s")
-	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s/rules.yaml]\nscrape_configs: [{job_name: poller, static_configs: [{targets: ['%s']}]}]\n", dir, target)
+	dir := t.TempDir()
+	p := &prometheus{base: "http://" + anyAddress(t), targets: filepath.Join(dir, "targets.json")}
+	short := string(rules)
+	for _, s := range shorter {
+		if !s.long.MatchString(short) {
+			t.Errorf("%s has no %s to be made shorter", rulesFile, s.long)
+		}
+		short = s.long.ReplaceAllString(short, s.short)
+	}
+	p.scrape(t, target)
+	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s/rules.yaml]\nscrape_configs: [{job_name: poller, file_sd_configs: [{files: ['%s']}]}]\n", dir, p.targets)
 	for name, text := range map[string]string{"rules.yaml": short, "prometheus.yaml": config} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -52,6 +72,27 @@ func newPrometheus(t *testing.T, target string) *prometheus {
 		}
 	}
 	return p
+}
+
+// scrape has it scrape these, and nothing else.
+func (p *prometheus) scrape(t testing.TB, addresses ...string) {
+	t.Helper()
+	text, err := json.Marshal([]map[string][]string{{"targets": addresses}})
+	if err == nil {
+		err = os.WriteFile(p.targets+".new", text, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(p.targets+".new", p.targets)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holds tells whether an expression has a result.
+func (p *prometheus) holds(expression string) bool {
+	var answer struct{ Data struct{ Result []any } }
+	return p.get("/api/v1/query?query="+url.QueryEscape(expression), &answer) && len(answer.Data.Result) > 0
 }
 
 // up tells whether it scrapes the daemon.
@@ -116,58 +157,4 @@ func (p *prometheus) alerts() []alert {
 	var answer struct{ Data struct{ Alerts []alert } }
 	p.get("/api/v1/alerts", &answer)
 	return answer.Data.Alerts
-}
-
-// outageTable is the page for whoever is called at night.
-type outageTable struct{ rows []string }
-
-func (o *outageTable) add(m mishap, took time.Duration) {
-	check := "stays green"
-	switch subject, _, _ := strings.Cut(m.check, "/"); {
-	case m.ends:
-		check = "does not answer"
-	case m.check != "":
-		check = fmt.Sprintf("`%s` after %.1f s", subject, took.Seconds())
-	}
-	var alerts []string
-	for _, name := range m.alerts {
-		alerts = append(alerts, fmt.Sprintf("[%s](operations.md#%s)", name, strings.ToLower(name)))
-	}
-	alert := strings.Join(alerts, ", ")
-	if alert == "" {
-		alert = "none"
-	}
-	mend := m.mend
-	if mend != "" {
-		mend = "… " + mend + " …"
-	}
-	var moved []string
-	for _, s := range m.metrics {
-		moved = append(moved, "`"+regexp.MustCompile(`app="[0-9]+",?`).ReplaceAllString(s, "")+"`")
-	}
-	o.rows = append(o.rows, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", m.what, m.page, check, mend, strings.Join(moved, ", "), alert))
-}
-
-const outagesHead = `# Outages
-
-What goes wrong, and where it shows: each was done to a real daemon, by ` + "`make outages`" + `, which writes this page. It was on one machine,
-with two apps: one swept every two seconds, one every hour. The seconds are from the fault to the red check of ` + "`/readyz`" + `, in that run;
-[Operations](operations.md#readiness-and-the-mend) has how many there are at the most. The
-alerts are those of [deploy/prometheus/rules.yaml](../deploy/prometheus/rules.yaml), in a real Prometheus; each fires when it
-has been true for the time that is set there, and links to what is to be done. What the poller does meanwhile is in
-[Operations](operations.md#what-happens-when).
-
-| what happened | the page shows | readiness | the mend says | metrics that move | alerts |
-|---|---|---|---|---|---|
-`
-
-// write writes the page when every row is there; where it is not to, nothing.
-func (o *outageTable) write(t *testing.T, file string, rows int) {
-	t.Helper()
-	if file == "" || t.Failed() || len(o.rows) != rows {
-		return
-	}
-	if err := os.WriteFile(file, []byte(outagesHead+strings.Join(o.rows, "\n")+"\n"), 0o644); err != nil { //nolint:gosec // a page of the docs
-		t.Fatal(err)
-	}
 }

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/internal/zimsim"
+)
+
+// idleApp is asked about once an hour: what shows of it shows between sweeps.
+const idleApp = 7
+
+// theatre is a world with a daemon of two apps in it, of which one is idle, and with
+// everything that can be taken away from it.
+type theatre struct {
+	*world
+	whole      testing.TB // of all of it; the world's is that of the row that is played
+	postgres   *localtest.Server
+	toPostgres *localtest.Proxy
+	toNATS     *localtest.Proxy
+	idleZIM    *zimsim.Server
+	idleAt     string // its address
+	users      map[string]zimsim.State
+	daemon     *process
+	asMade     jetstream.StreamConfig
+	base       string // of its HTTP
+	bin        string // where the program is, for a shell
+	config     string // its file
+	flipped    bool
+}
+
+func newTheatre(t *testing.T) *theatre {
+	t.Helper()
+	server := localtest.PostgresServer(t)
+	s := &theatre{world: newWorldOn(t, server.DSN()), postgres: server, users: population(400), whole: t}
+	s.startIdleZIM()
+	var through string
+	s.toPostgres, through = localtest.PostgresProxy(t, s.dsn)
+	s.toNATS = localtest.NewProxy(t, "tcp", strings.TrimPrefix(s.nats.URL(), "nats://"))
+	s.base = "http://" + anyAddress(t)
+	s.bin, s.config = program(t), filepath.Join(t.TempDir(), "poller.yaml")
+	s.write(fmt.Sprintf("zim: {rate: 20}\napps:\n  - {app_id: %d, server_secret: %s, schedule: '@every 2s'}\n  - {app_id: %d, server_secret: %s, schedule: '@every 1h', base_url: 'http://%s'}\n",
+		uint32(worldApp), worldSecret, idleApp, worldSecret, s.idleAt))
+	s.env = append(without(s.env, "POLLER_ZIM_APP_ID=", "POLLER_ZIM_SERVER_SECRET=", "POLLER_SCHEDULE=", "POLLER_DATABASE_URL=", "POLLER_NATS_URL=", "POLLER_HTTP_LISTEN="),
+		"POLLER_CONFIG="+s.config, "POLLER_DATABASE_URL="+through, "POLLER_NATS_URL="+s.toNATS.Through(s.nats.URL()), "POLLER_LEASE_TTL=3s",
+		"POLLER_HTTP_LISTEN="+strings.TrimPrefix(s.base, "http://"), "POLLER_PLAUSIBILITY_MAX_OFFLINE_SHARE=0.5")
+	s.set(s.users)
+	s.watch(keys(s.users)...)
+	s.exec(`insert into watched_users (app_id, user_id) values ($1, 'idle')`, idleApp)
+	s.startDaemon()
+	s.asMade = s.info().Config
+	return s
+}
+
+// write writes the configuration.
+func (s *theatre) write(text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// edit puts this in the place of that in the configuration.
+func (s *theatre) edit(that, this string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.config)
+	if err != nil || !strings.Contains(string(text), that) {
+		s.t.Fatalf("the configuration has no %q: %v\n%s", that, err, text)
+	}
+	s.write(strings.ReplaceAll(string(text), that, this))
+}
+
+// reload has the daemon read its configuration again, and waits until it says this.
+func (s *theatre) reload(says string) {
+	s.t.Helper()
+	before := s.daemon.logged(says)
+	if err := s.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		s.t.Fatal(err)
+	}
+	s.until("the log says "+says, func() bool { return s.daemon.logged(says) > before })
+}
+
+// anyAddress returns one that nobody listens on.
+func anyAddress(t *testing.T) string {
+	t.Helper()
+	address, err := freeAddress(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+func (s *theatre) startIdleZIM() {
+	s.t.Helper()
+	if s.idleAt == "" {
+		s.idleAt = "127.0.0.1:0"
+	}
+	s.idleZIM = zimsim.New(zimsim.Config{Apps: []zimsim.AppConfig{{ID: idleApp, Secret: worldSecret}}, Seed: 7})
+	if err := s.idleZIM.Start(context.Background(), s.idleAt, ""); err != nil {
+		s.t.Fatal(err)
+	}
+	s.idleAt = strings.TrimPrefix(s.idleZIM.URL(), "http://")
+	s.whole.Cleanup(s.idleZIM.Close)
+}
+
+func (s *theatre) startDaemon() {
+	s.t.Helper()
+	row := s.world.t
+	s.world.t = s.whole // it outlives the row
+	s.daemon = s.start("run")
+	s.world.t = row
+	s.untilReady(s.daemon)
+	s.until("all is told", func() bool { return s.info().State.Msgs >= uint64(len(s.users)) })
+}
+
+func (s *theatre) info() *jetstream.StreamInfo {
+	s.t.Helper()
+	stream, err := s.js.Stream(context.Background(), badStreamName)
+	if err != nil {
+		return &jetstream.StreamInfo{}
+	}
+	return stream.CachedInfo()
+}
+
+func (s *theatre) change(change func(*jetstream.StreamConfig)) {
+	s.t.Helper()
+	c := s.asMade
+	change(&c)
+	if _, err := s.js.UpdateStream(context.Background(), c); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// removeLast removes the newest message of the stream, and of the bucket.
+func (s *theatre) removeLast() {
+	s.t.Helper()
+	stream, err := s.js.Stream(context.Background(), badStreamName)
+	if err == nil {
+		err = stream.DeleteMsg(context.Background(), stream.CachedInfo().State.LastSeq)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// flip has ten users come or go, and waits until that is in the ledger.
+func (s *theatre) flip() {
+	s.t.Helper()
+	before := s.count(`select last_seq from apps where app_id = $1`, worldApp)
+	from, to := zimsim.Online, zimsim.LoggedOut
+	ids := among(s.users, from, 10)
+	if s.flipped = !s.flipped; !s.flipped {
+		from, to = zimsim.LoggedOut, zimsim.Online
+		ids = among(s.users, from, 10)
+	}
+	states := map[string]zimsim.State{}
+	for _, id := range ids {
+		states[id], s.users[id] = to, to
+	}
+	s.set(states)
+	s.until("the changes are recorded", func() bool {
+		return s.count(`select last_seq from apps where app_id = $1`, worldApp) >= before+len(ids)
+	})
+}
+
+// readOnly has every transaction of the whole server only read, or not any more.
+func (s *theatre) readOnly(on bool) {
+	s.t.Helper()
+	conn, err := s.pool.Acquire(context.Background())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Release()
+	setting := "alter system reset default_transaction_read_only"
+	if on {
+		setting = "alter system set default_transaction_read_only = on"
+	}
+	for _, statement := range []string{"set default_transaction_read_only = off", setting, "select pg_reload_conf()", "reset default_transaction_read_only"} {
+		if _, err := conn.Exec(context.Background(), statement); err != nil {
+			s.t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+func (s *theatre) get(path string, into any) error {
+	resp, err := http.Get(s.base + path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(resp.Body).Decode(into)
+}
+
+// readyCheck is a check as /readyz has it.
+type readyCheck struct {
+	Name, Error, Mend string
+	OK                bool
+}
+
+func (s *theatre) look(name string) readyCheck {
+	var answer struct{ Checks []readyCheck }
+	if err := s.get("/readyz", &answer); err != nil {
+		return readyCheck{}
+	}
+	for _, c := range answer.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	return readyCheck{}
+}
+
+// series returns the values of all series.
+func (s *theatre) series() map[string]string {
+	values := map[string]string{}
+	resp, err := http.Get(s.base + "/metrics")
+	if err != nil {
+		return values
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	for _, line := range strings.Split(string(text), "\n") {
+		if i := strings.LastIndexByte(line, ' '); i > 0 && line[0] != '#' {
+			values[line[:i]] = line[i+1:]
+		}
+	}
+	return values
+}
+
+// moved waits until a series with these words has another value than before.
+func (s *theatre) moved(words string, before map[string]string) {
+	s.t.Helper()
+	s.until("a series moves: "+words, func() bool {
+		for name, value := range s.series() {
+			if strings.Contains(name, words) && before[name] != value {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// fault has the simulated ZIM of the first app do this, and nothing else.
+func (s *theatre) fault(text string) {
+	s.t.Helper()
+	faults, err := zimsim.ParseFaults(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.sim.AddFaults(faults...); err != nil {
+		s.t.Fatal(err)
+	}
+}
