@@ -8,11 +8,13 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test browser screenshots chaos past scenarios outages fuzz vet lint vuln bench compare deploy-check release release-check test-root verify-image
+.PHONY: demo build test needs browser screenshots chaos past scenarios outages fuzz vet lint vuln bench compare deploy-check release release-check test-root verify-image
 
 ## demo: everything in one process, with a simulated ZIM
-demo: build
+demo:
 	@scripts/need-postgres
+	@[ -e bin/poller ] || echo 'demo: building it, which takes a minute or two the first time'
+	@$(MAKE) --no-print-directory build
 	bin/poller demo
 
 ## build: bin/poller, static; the Dockerfile builds by this line too
@@ -20,16 +22,15 @@ build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/poller ./cmd/poller
 
 ## test: all tests, with the race detector, against real servers: Postgres, pgbouncer, NATS; a consumer in Node.js; the page in Chromium
-test: vet
-	@scripts/need-postgres
-	@scripts/need-pgbouncer
-	@scripts/need-node
-	@scripts/need-cc
-	@scripts/need-chromium
+test: needs vet
 	@beside=$$(mktemp) && trap 'rm -f "$$beside"' EXIT && { (cd deploy/check && go test -count 1 ./...) >"$$beside" 2>&1 & check=$$!; }; \
 	failed=0; echo 'go test ./...'; CGO_ENABLED=1 go test -race -p 3 -parallel 12 -timeout 30m ./... || failed=1; \
 	wait $$check || failed=1; cat "$$beside"; exit $$failed
 	@$(MAKE) -s browser
+
+## needs: installs what the tests need and is missing; of what cannot be installed all is named
+needs:
+	@failed=0; for need in postgres pgbouncer node cc chromium; do scripts/need-$$need || failed=1; done; exit $$failed
 
 ## browser: the tests of the status page, in a real Chromium without a window
 browser:
