@@ -47,8 +47,13 @@ func (d *drill) sh(command string, want ...string) (out string) {
 	if !strings.Contains(d.book, command) {
 		d.t.Errorf("%s does not have the command: %s", runbook, command)
 	}
+	if ofApp.MatchString(command) && !strings.Contains(command, "--app") {
+		command += " --app 1234567890" // as the runbook says, where there are several
+	}
 	return d.shell(command, want...)
 }
+
+var ofApp = regexp.MustCompile(`^poller (watch|verify|plan|explain|adopt)\b`)
 
 // sql runs a query of the runbook.
 func (d *drill) sql(query string, want ...string) {
@@ -78,9 +83,7 @@ func (d *drill) mend(want ...string) {
 // the docs set to what is here.
 func (d *drill) shell(line string, want ...string) string {
 	d.t.Helper()
-	line = strings.NewReplacer("1234567890", fmt.Sprint(d.appID), "http://127.0.0.1:8080", d.base).Replace(line)
-	cmd := exec.Command("bash", "-c", line)
-	cmd.Dir, cmd.Env = d.bin, append(without(d.env, "PATH="), "PATH="+d.bin+":"+os.Getenv("PATH"), "NATS_URL="+d.nats.URL())
+	cmd := d.inHere("bash", "-c", line)
 	out, err := cmd.CombinedOutput()
 	for _, words := range want {
 		if !strings.Contains(string(out), words) {
@@ -89,6 +92,17 @@ func (d *drill) shell(line string, want ...string) string {
 	}
 	d.t.Logf("$ %s  (%v)\n%s", line, err, out)
 	return string(out)
+}
+
+// inHere is a command that is run where the program is, what is an example in the docs set.
+func (d *drill) inHere(name string, args ...string) *exec.Cmd {
+	example := strings.NewReplacer("1234567890", fmt.Sprint(d.appID), "http://127.0.0.1:8080", d.base)
+	for i := range args {
+		args[i] = example.Replace(args[i])
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = d.bin, append(without(d.env, "PATH="), "PATH="+d.bin+":"+os.Getenv("PATH"), "NATS_URL="+d.nats.URL())
+	return cmd
 }
 
 // program puts the program that is tested into a directory of commands, under its name.
@@ -124,7 +138,7 @@ func (d *drill) ends(m mishap) {
 	}
 	d.until("the alerts are over", func() bool { return !d.prometheus.active(m.alerts) })
 	d.until("all is told", func() bool { return d.prometheus.holds("sum(poller_lag_events) == 0") })
-	d.sh("poller verify --app 1234567890", "all agree")
+	d.sh("poller verify", "all agree")
 }
 
 // night follows the entry to its end.

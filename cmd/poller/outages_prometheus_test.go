@@ -27,7 +27,9 @@ var shorter = []struct {
 	{regexp.MustCompile(`(?m)^(\s+)600$`), "${1}20"}, // the least limit of the age of answers
 	{regexp.MustCompile(`\[15m:30s\]`), "[1m:1s]"},   // in which the lease flaps
 	{regexp.MustCompile(`(skipped|wait_seconds)_total\[30m\]`), "${1}_total[20s]"},
-	{regexp.MustCompile(`\[2d\]`), "[5s]"}, // for which days have been kept
+	{regexp.MustCompile(`(incidents|held_users)_total\[15m\]`), "${1}_total[20s]"},
+	{regexp.MustCompile(`660000028"\}\)?\[5m\]`), `660000028"}[20s]`}, // in which ZIM has refused the app
+	{regexp.MustCompile(`\[2d\]`), "[5s]"},                            // for which days have been kept
 }
 
 // prometheus is a real one, with the rules that are shipped, their times made shorter.

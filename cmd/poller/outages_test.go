@@ -78,6 +78,7 @@ func TestOutages(t *testing.T) {
 	var p *prometheus
 	if *outagesLong {
 		p = newPrometheus(t, strings.TrimPrefix(s.base, "http://"))
+		s.alarms = p
 	}
 	var table outageTable
 	for _, m := range mishaps() {

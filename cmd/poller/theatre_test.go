@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,9 +35,12 @@ type theatre struct {
 	users      map[string]zimsim.State
 	daemon     *process
 	asMade     jetstream.StreamConfig
-	base       string // of its HTTP
-	bin        string // where the program is, for a shell
-	config     string // its file
+	base       string      // of its HTTP
+	bin        string      // where the program is, for a shell
+	config     string      // its file
+	alarms     *prometheus // nil but in a long run
+	second     *process    // another daemon
+	secondAt   string      // its HTTP
 	flipped    bool
 }
 
@@ -92,7 +96,7 @@ func (s *theatre) reload(says string) {
 }
 
 // anyAddress returns one that nobody listens on.
-func anyAddress(t *testing.T) string {
+func anyAddress(t testing.TB) string {
 	t.Helper()
 	address, err := freeAddress(t.Context(), "127.0.0.1:0")
 	if err != nil {
@@ -122,6 +126,33 @@ func (s *theatre) startDaemon() {
 	s.world.t = row
 	s.untilReady(s.daemon)
 	s.until("all is told", func() bool { return s.info().State.Msgs >= uint64(len(s.users)) })
+}
+
+// join has a second daemon, with this in its environment, poll or stand by, and be scraped.
+func (s *theatre) join(env ...string) {
+	s.t.Helper()
+	s.startSecond(env...)
+	s.until("it is scraped", func() bool { return s.alarms.holds("count(poller_build_info) == 2") })
+}
+
+func (s *theatre) startSecond(env ...string) {
+	s.t.Helper()
+	s.secondAt = "http://" + anyAddress(s.whole)
+	row, own := s.world.t, s.env
+	defer func() { s.world.t, s.env = row, own }()
+	s.world.t = s.whole
+	s.env = slices.Concat(own, env, []string{"POLLER_HTTP_LISTEN=" + strings.TrimPrefix(s.secondAt, "http://")}) // the last of a name counts
+	s.second = s.start("run")
+	s.alarms.scrape(s.t, strings.TrimPrefix(s.base, "http://"), strings.TrimPrefix(s.secondAt, "http://"))
+}
+
+// part has the second daemon be one no more.
+func (s *theatre) part() {
+	s.t.Helper()
+	if s.second.cmd.ProcessState == nil {
+		s.second.stop()
+	}
+	s.alarms.scrape(s.t, strings.TrimPrefix(s.base, "http://"))
 }
 
 func (s *theatre) info() *jetstream.StreamInfo {
