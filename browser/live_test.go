@@ -181,7 +181,7 @@ func TestLost(t *testing.T) {
 	b.has("#verdict", "cannot be reached", "“Healthy and fresh”", "may be wrong by now", "Ask now")
 	b.until(`document.querySelector("#said").textContent.includes("No connection since")`)
 	stood := b.text("#process")
-	b.until(`/That is ([3-9]|\d\d).s ago/.test(document.querySelector("#verdict").textContent)`)
+	b.until(`/That has lasted ([3-9]|\d\d).s/.test(document.querySelector("#verdict").textContent)`)
 	if now := b.text("#process"); now != stood {
 		t.Errorf("without a connection time goes on: %q, and then %q", stood, now)
 	}

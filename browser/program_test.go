@@ -27,7 +27,7 @@ func TestProgram(t *testing.T) {
 	})
 	b := newTab(t, w.Page)
 	b.open("")
-	b.until(`document.querySelector("#verdict").textContent.includes("Healthy and fresh")`)
+	b.until(`document.querySelector("#verdict").textContent.includes("Healthy, and nobody is watched")`)
 	b.until(`document.querySelector(".card.users").textContent.includes("Nobody is watched")`)
 
 	users := []string{"alice", "bob", "carol d.x"}

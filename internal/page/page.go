@@ -191,7 +191,7 @@ func (p *Page) user(w http.ResponseWriter, r *http.Request, app uint32, asked ur
 	story, err := p.inTurn(ctx, app, asked.Get("user"))
 	switch {
 	case errors.Is(err, ErrUnknown):
-		http.Error(w, err.Error(), http.StatusNotFound)
+		http.Error(w, strings.TrimPrefix(err.Error(), ErrUnknown.Error()+": "), http.StatusNotFound)
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	default:

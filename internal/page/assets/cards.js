@@ -18,7 +18,7 @@ export function cards(board, app, now) {
             h('button', null, 'Explain'))
         : h('p', { class: 'quiet' }, 'User ids are hidden by http.hide_user_ids.')),
     verdict.why.length > 0 && board.apps.length > 1 && h('ul', { class: 'reasons' }, verdict.why.map((why) => h('li', null, why))),
-    h('div', { class: 'cards' }, app.lease.held
+    h('div', { class: app.lease.held ? 'cards' : 'cards two' }, app.lease.held
       ? [users(app), sweep(app, now), fresh(app, now), budget(app), told(app), lease(app, now)]
       : [lease(app, now), elsewhere(app)]),
   ];
@@ -31,8 +31,10 @@ function card(name, title, ...body) {
 /** elsewhere is what stands where another process polls. */
 function elsewhere(app) {
   return card('elsewhere', 'All else',
-    h('p', null, 'Who is online, sweeps, freshness and all else is known to the process that polls the app, and is on its page.'),
-    facts(['Schedule', h('code', null, app.schedule)], ['Setting', `${short(app.budget.setting)} requests a second`]));
+    h('p', null, app.lease.holder
+      ? 'Who is online, sweeps, freshness and all else is known to the process that polls the app, and is on its page.'
+      : 'Nobody is asked about, and nothing new is told, as far as this process can see. As soon as it can, it polls the app itself.'),
+    facts(['Schedule', h('code', null, app.schedule)], ['Rate', `${short(app.budget.setting)} requests a second`]));
 }
 
 const notYet = () => h('p', { class: 'quiet' }, 'Not known yet.');
@@ -79,7 +81,7 @@ function sweep(app, now) {
       h('p', { class: 'quiet' }, `${count(run.seen)} of ${many(run.watched, 'user')} answered, running for ${lasted(age(run.started, now))}`,
         run.left !== null && `, about ${lasted(run.left)} left`),
     ],
-    !run && h('p', { class: 'figure' }, ...due(next, now)),
+    !run && (next || last) && h('p', { class: 'figure' }, ...due(next, now)),
     facts(
       ['Schedule', h('code', null, app.schedule)],
       run && next && ['Next', `${age(next, now) >= 0 ? 'as soon as this one is over' : `in ${lasted(-age(next, now))}`}`],
@@ -90,11 +92,12 @@ function sweep(app, now) {
 function due(next, now) {
   if (!next) return ['No sweep is due'];
   const wait = -age(next, now);
-  return wait > 0 ? ['Next in ', h('strong', null, lasted(wait))] : ['Due since ', h('strong', null, lasted(-wait))];
+  if (wait > 0) return ['Next in ', h('strong', null, lasted(wait))];
+  return wait > -5 ? ['Due ', h('strong', null, 'now')] : ['Overdue by ', h('strong', null, lasted(-wait))];
 }
 
 function sweepText(s, now) {
-  const text = `${count(s.seen)} of ${count(s.watched)} answered${s.finished ? ` in ${took(s.started, s.finished)}` : ''}, ${many(s.transitions, 'change')}, ${many(s.requests, 'request')}`;
+  const text = `${count(s.seen)} of ${count(s.watched)} answered${s.finished ? ` in ${took(s.started, s.finished)}` : ''}, ${many(s.transitions, 'transition')}, ${many(s.requests, 'request')}`;
   return [
     s.finished && `${moment(s.finished, now)}: `, text,
     (!s.complete || s.failure) && h('span', { class: 'word-look' }, ` ▲ ${s.complete ? '' : 'ended early'}${!s.complete && s.failure ? ': ' : ''}${s.failure}`),
@@ -130,9 +133,9 @@ function told(app) {
 function lease(app, now) {
   const l = app.lease;
   return card('lease', 'Lease',
-    h('p', { class: 'figure' }, l.held ? [h('strong', null, 'Here')] : l.holder ? [h('strong', null, 'Standby')] : [h('strong', null, 'Nobody'), ' is known to hold it']),
+    h('p', { class: 'figure' }, l.held ? [h('strong', null, 'Here')] : l.holder ? [h('strong', null, 'Standby')] : [h('strong', null, 'Nobody'), ' is known to poll it']),
     facts(
-      l.held && l.since && ['Held', `for ${lasted(age(l.since, now))}, since ${moment(l.since, now)}`],
+      l.held && l.since && ['Since', `${moment(l.since, now)}, for ${lasted(age(l.since, now))}`],
       l.holder && ['Holder', h('span', { class: 'id' }, l.holder)],
       l.epoch > 0 && ['Epoch', count(l.epoch)]));
 }

@@ -9,7 +9,7 @@ export function ages(a, now) {
   const all = answered + a.never;
   if (all === 0) return h('p', { class: 'quiet' }, 'Nobody is watched.');
   return [
-    answered > 0 && h('p', { class: 'figure' }, 'Half are younger than ', h('strong', null, duration(a.median))),
+    h('p', { class: 'figure' }, answered > 0 ? ['Half are younger than ', h('strong', null, duration(a.median))] : [h('strong', null, 'Nobody'), ' was answered yet']),
     answered > 0 && h('p', { class: 'quiet' }, `99 % younger than ${duration(a.p99)}, the oldest ${duration(a.oldest)}`),
     h('table', { class: 'ages' },
       h('caption', { class: 'unseen' }, 'Users by the age of their newest answer'),

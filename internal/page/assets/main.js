@@ -8,8 +8,8 @@ import { Live } from './live.js';
 import { Plots } from './plots.js';
 import { route, userPath } from './route.js';
 import { User } from './user.js';
-import { show as showVerdict, sum } from './verdict.js';
-import { age, clock, lasted } from './words.js';
+import { mark, show as showVerdict, sum, unreached } from './verdict.js';
+import { age, clock, count, lasted } from './words.js';
 
 const at = (name) => document.getElementById(name);
 
@@ -60,8 +60,7 @@ function lostBoard(why) {
   lost = { since: board ? now() : null, from: lost?.from ?? performance.now(), why: why.message };
   if (board) return draw();
   at('verdict').className = 'verdict bad';
-  fill(at('verdict'), h('p', { class: 'headline' }, '■ No answer'), h('p', { class: 'summary' }, why.message),
-    h('p', null, h('button', { type: 'button', 'data-do': 'retry' }, 'Ask now')));
+  fill(at('verdict'), h('p', { class: 'headline' }, mark('bad'), 'No answer'), h('p', { class: 'summary' }, why.message), unreached());
 }
 
 /** chosen is the app that is shown. */
@@ -125,7 +124,7 @@ function drawProcess() {
     ['Process', h('span', { class: 'id' }, board.process)],
     ['Version', board.version],
     ['Runs for', lasted(age(board.started, now()))],
-    board.replicas > 0 && ['Replicas', String(board.replicas)],
+    board.replicas > 0 && ['Replicas', count(board.replicas)],
     ['Now', `${clock(now())} UTC`],
   ];
   fill(at('process'), rows.filter(Boolean).map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))));

@@ -4,6 +4,7 @@ import { ask } from './ask.js';
 import { facts, fill, h, id } from './dom.js';
 import { appPath } from './route.js';
 import { change } from './live.js';
+import { mark } from './verdict.js';
 import { age, count, duration, fine, many, moment, status, took } from './words.js';
 
 /** newest is how many answers are shown. */
@@ -40,7 +41,9 @@ export class User {
       const report = await ask(`api/user?${new URLSearchParams({ app, user })}`, flight.signal);
       body = story(report);
     } catch (why) {
-      body = h('div', { class: 'note' }, h('p', null, why.status === 404 ? 'Nothing is known of this user.' : 'This could not be found out.'), h('p', { class: 'error' }, why.message));
+      body = why.status === 404
+        ? h('div', { class: 'note' }, h('p', null, 'Nothing is known of this user.'), h('p', { class: 'error' }, why.message))
+        : h('div', { class: 'note bad' }, h('p', null, mark('bad'), 'This could not be found out.'), h('p', { class: 'error' }, why.message));
     }
     if (!flight.signal.aborted) fill(this.#element, head(app, user), body);
   }
@@ -73,7 +76,7 @@ function toldCard(r, now) {
       r.since && ['Since', moment(r.since, now)],
       ['Watched', r.added_at ? `since ${moment(r.added_at, now)}` : 'not on the watchlist'],
       r.invalid && ['Not asked', r.invalid],
-      ['Newest answer', r.age_seconds === null ? 'there was none' : `${duration(r.age_seconds)} ago${r.daemon.story ? '' : ' at the most'}`],
+      ['Answered', r.age_seconds === null ? 'never, as far as is known' : `${duration(r.age_seconds)} ago${r.daemon.story ? '' : ' at the most'}`],
       r.stale && ['Stale', 'there was no answer for too long'],
       r.held && ['Held', `${status(r.held.status, r.held.detail)} was answered first at ${moment(r.held.seen_at, now)}, and waits to be confirmed`]));
 }
@@ -94,15 +97,16 @@ function placesCard(r, now) {
       r.user_no > 0 && ['Number', `${count(r.user_no)} in snapshots`]));
 }
 
-/** list is a section with a table that may scroll sideways by itself. */
+/** list is a section with a table that may scroll sideways by itself. Of a column of numbers the name begins with #. */
 function list(name, title, note, columns, rows) {
+  const kind = (i) => (columns[i].startsWith('#') ? 'num' : null);
   return h('section', { class: 'list', 'aria-labelledby': `list-${name}` },
     h('h3', { id: `list-${name}` }, title),
     note && h('p', { class: 'quiet' }, note),
     rows.length > 0 && h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-labelledby': `list-${name}` },
       h('table', { class: 'rows' },
-        h('thead', null, h('tr', null, columns.map((column) => h('th', { scope: 'col' }, column)))),
-        h('tbody', null, rows.map((row) => h('tr', null, row.map((cell) => h('td', null, cell))))))));
+        h('thead', null, h('tr', null, columns.map((column, i) => h('th', { scope: 'col', class: kind(i) }, column.replace('#', ''))))),
+        h('tbody', null, rows.map((row) => h('tr', null, row.map((cell, i) => h('td', { class: kind(i) }, cell))))))));
 }
 
 function answers(r, now) {
@@ -110,7 +114,7 @@ function answers(r, now) {
   const shown = all.slice(-newest).reverse();
   const note = all.length === 0 ? 'No request about this user is in the memory of a process that was asked.'
     : all.length > newest ? `The newest ${newest} of ${count(all.length)}.` : null;
-  return list('answers', 'What ZIM answered', note, ['Asked', 'Took', 'Said', 'Code', 'HTTP', 'For', 'Users', 'Request id'], shown.map((a) => [
+  return list('answers', 'What ZIM answered', note, ['Asked', '#Took', 'Said', 'Code', 'HTTP', 'For', '#Users', 'Request id'], shown.map((a) => [
     h('span', { class: 'when' }, dated(a.asked_at, now)),
     took(a.asked_at, a.at),
     a.status ? status(a.status, a.detail) : h('span', { class: 'word-look' }, `▲ ${a.missed || (a.result === '0' ? 'nothing of this user' : a.result)}`),
@@ -134,7 +138,7 @@ function ledger(r, now) {
     r.older && 'There are older ones: poller replay shows them.',
     r.dropped && 'There were older ones, and retention has dropped them.',
   ].filter(Boolean).join(' ');
-  return list('ledger', 'What was told', note, ['Seq', 'Change', 'It changed between', 'and', 'Confirmed', 'Sweep', 'In the stream'], r.events.toReversed().map((e) => [
+  return list('ledger', 'What was told', note, ['#Seq', 'Change', 'It changed between', 'and', 'Confirmed', '#Sweep', 'In the stream'], r.events.toReversed().map((e) => [
     count(e.seq), change(e), e.after ? dated(e.after, now) : 'not known', dated(e.observed_at, now),
     e.confirmed_at ? dated(e.confirmed_at, now) : '–', count(e.sweep), place(e),
   ]));
@@ -155,7 +159,7 @@ function suppressed(r, now) {
 }
 
 function sweeps(r, now) {
-  return r.sweeps.length > 0 && list('sweeps', 'Complete sweeps that asked', null, ['Sweep', 'Started', 'Took', 'Answered', 'This user'], r.sweeps.toReversed().map((s) => [
+  return r.sweeps.length > 0 && list('sweeps', 'Complete sweeps that asked', null, ['#Sweep', 'Started', '#Took', '#Answered', 'This user'], r.sweeps.toReversed().map((s) => [
     count(s.sweep), dated(s.started, now), took(s.started, s.finished), many(s.seen, 'user'),
     s.missed ? h('span', { class: 'word-look' }, '▲ missed') : 'answered',
   ]));

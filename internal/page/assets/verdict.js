@@ -23,12 +23,13 @@ export function judge(app, checks) {
   if (app.trouble) return { level: 'bad', word: 'red', why: [app.trouble] };
   if (!app.lease.held) {
     return app.lease.holder
-      ? { level: 'idle', word: 'standby', why: [`${app.lease.holder} polls it`] }
-      : { level: 'look', word: 'not polled', why: ['nobody is known to poll it'] };
+      ? { level: 'idle', word: 'standby', why: [`${app.lease.holder} polls this app`] }
+      : { level: 'look', word: 'not polled', why: ['nobody is known to poll this app'] };
   }
   const why = doubts(app);
   if (why.length) return { level: 'look', word: 'look', why };
   if (!app.last) return { level: 'idle', word: 'first sweep', why: ['everybody is asked about for the first time'] };
+  if (app.users?.watched === 0) return { level: 'idle', word: 'nobody watched', why: ['the watchlist is empty'] };
   return { level: 'ok', word: 'fresh', why: [] };
 }
 
@@ -38,8 +39,8 @@ function doubts(app) {
   if (budget.breaker) why.push('ZIM does not answer, and requests are held up');
   if (last && !last.complete) why.push(`sweep ${count(last.number)} ended early${last.failure ? `: ${last.failure}` : ''}`);
   else if (last && last.missed > last.watched * few) why.push(`sweep ${count(last.number)} has no answer about ${count(last.missed)} of ${many(last.watched, 'user')}`);
-  if (lag.seconds > 10) why.push(`${many(lag.events, 'event')} not told yet, the oldest since ${duration(lag.seconds)}`);
-  if (users?.gated > 0 || app.incidents.some((i) => !i.ended)) why.push('so many were said to have gone at once that it is asked again');
+  if (lag.seconds > 10) why.push(`${many(lag.events, 'event')} not told yet, the oldest for ${duration(lag.seconds)}`);
+  if (users?.gated > 0 || app.incidents.some((i) => !i.ended)) why.push('so many were said to have gone at once that some are asked again before it is believed');
   return why;
 }
 
@@ -62,6 +63,7 @@ export function sum(board) {
   if (off) return { level, title: board.apps.length > 1 ? `Ready, and ${many(off, 'app wants', 'apps want')} a look` : 'Ready, and something wants a look', verdicts };
   if (verdicts.every((v) => v.word === 'standby')) return { level: 'idle', title: 'Healthy, and standing by', verdicts };
   if (verdicts.some((v) => v.word === 'first sweep')) return { level: 'idle', title: 'Healthy; the first sweep is not over yet', verdicts };
+  if (!verdicts.some((v) => v.word === 'fresh')) return { level: 'idle', title: 'Healthy, and nobody is watched', verdicts };
   return { level: 'ok', title: 'Healthy and fresh', verdicts };
 }
 
@@ -74,22 +76,30 @@ export function show(element, board, now, lost) {
     element,
     h('p', { class: 'headline' }, mark(lost ? 'bad' : level), said),
     h('p', { class: 'summary' }, lost ? lostText(lost, title) : freshText(board, now)),
-    lost && h('p', null, h('button', { type: 'button', 'data-do': 'retry' }, 'Ask now')),
+    lost && unreached(),
     board.apps.length === 1 ? reasons(verdicts[0]) : whose(board, verdicts),
     !board.apps.length && h('p', null, 'Apps are added to the configuration: zim.app_id for one, apps for several.'),
     redChecks(board, now),
-    greenChecks(board, now),
+    greenChecks(board, now, lost),
   );
   return said;
 }
 
 function lostText(lost, title) {
-  return `${lost.why} That is ${lasted(lost.lasts)} ago. What is shown below is as it was then (“${title}”), and may be wrong by now.`;
+  return `${lost.why} That has lasted ${lasted(lost.lasts)}. What is shown below is as it was then (“${title}”), and may be wrong by now.`;
+}
+
+/** unreached is what to do where there is no answer, or none any more. */
+export function unreached() {
+  return [
+    h('p', null, h('strong', null, 'What to do: '), 'see that the process runs, what its log says last, and that it is reached from this browser. The page asks again by itself.'),
+    h('p', null, h('button', { type: 'button', 'data-do': 'retry' }, 'Ask now')),
+  ];
 }
 
 function freshText(board, now) {
   const counted = board.apps.filter((app) => app.users);
-  if (!counted.length) return '';
+  if (!counted.some((app) => app.users.watched > 0)) return '';
   const online = counted.reduce((n, app) => n + app.users.online, 0);
   const watched = counted.reduce((n, app) => n + app.users.watched, 0);
   const parts = [`${count(online)} of ${many(watched, 'user')} online`];
@@ -124,18 +134,38 @@ function redChecks(board, now) {
   return h('ul', { class: 'red', 'aria-label': 'Red checks' }, red.map((check) =>
     h('li', null,
       h('p', { class: 'check' }, mark('bad'), h('strong', null, check.name), ' ', h('span', { class: 'quiet' }, `red for ${lasted(age(check.since, now))}`)),
-      h('p', { class: 'error' }, check.error || 'it does not say why'),
+      faults(check).map((line) => h('p', { class: 'error' }, line || 'it does not say why')),
       check.note && h('p', { class: 'quiet' }, check.note),
-      check.mend && h('p', { class: 'mend' }, h('strong', null, 'What to do: '), check.mend))));
+      check.mend && h('div', { class: 'mend' }, h('strong', null, 'What to do: '), mend(check.mend)))));
 }
 
-function greenChecks(board, now) {
+/** faults are what is wrong, line by line, without the commands at the ends that are said below them. */
+function faults(check) {
+  return check.error.split('\n').map((line) => {
+    const [said, command] = line.split('; mend: ');
+    return command && check.mend.includes(command) ? said : line;
+  });
+}
+
+/** mend is what to do, with commands as such, to be copied: each in a line where there are several. */
+function mend(text) {
+  const steps = text.split('; ').map((step) => {
+    const [, command, rest] = /^((?:nats|poller) .*?)(, .*)?$/.exec(step) ?? [];
+    // A line is broken between its words, and not behind the hyphens of an option.
+    return command ? [h('code', null, command.split(' ').map((word, i) => [i > 0 && ' ', h('span', null, word)])), rest] : step;
+  });
+  if (steps.length === 1) return steps[0];
+  if (steps.every((step) => typeof step === 'string')) return text;
+  return h('ul', null, steps.map((step) => h('li', null, step)));
+}
+
+function greenChecks(board, now, lost) {
   const green = board.checks.filter((check) => check.ok);
   // Of many apps the board has the red ones alone, and how many there are.
   const all = Math.max(board.judged, board.checks.length) - (board.checks.length - green.length);
   if (!all) return null;
   return h('details', { class: 'green' },
-    h('summary', null, `${many(all, 'check is', 'checks are')} green`),
+    h('summary', null, `${lost ? many(all, 'check was', 'checks were') : many(all, 'check is', 'checks are')} green`),
     h('ul', null, green.map((check) => h('li', null, mark('ok'), check.name, ' ', h('span', { class: 'quiet' }, `for ${lasted(age(check.since, now))}`, check.note && `; ${check.note}`)))),
     all > green.length && h('p', { class: 'quiet' }, `and ${count(all - green.length)} of apps`));
 }

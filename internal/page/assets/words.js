@@ -50,11 +50,11 @@ function pair(whole) {
   const units = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
   const at = units.findIndex(([size]) => whole >= size);
   const [size, name] = units[at];
-  const most = `${Math.floor(whole / size)}${between}${name}`;
+  const most = `${count(Math.floor(whole / size))}${between}${name}`;
   if (at === units.length - 1) return most;
   const [nextSize, nextName] = units[at + 1];
   const rest = Math.floor((whole % size) / nextSize);
-  return rest ? `${most} ${rest}${between}${nextName}` : most;
+  return rest ? `${most}${between}${rest}${between}${nextName}` : most;
 }
 
 /** took is how long something took, of which the times are known to the millisecond. */
