@@ -31,6 +31,9 @@ func (s sourceFile) excerpt(line, column int) string {
 	for at < column-1 && at < len(shown) && shown[at] == original[at] {
 		at++
 	}
+	if behind := string(original[column-1:]); behind != "" && strings.HasSuffix(string(shown), behind) {
+		at = len(shown) - (len(original) - column + 1)
+	}
 	under := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
@@ -75,7 +78,7 @@ func maskValue(key, value string) string {
 	lower := strings.ToLower(plain)
 	if !showsNoSecret(key) || strings.Contains(lower, "secret") || strings.Contains(lower, "password") ||
 		strings.Contains(plain, "://") && strings.Contains(plain, "@") {
-		return indentOf(value) + mask
+		return indentOf(value) + mask + value[len(strings.TrimRight(value, ", ")):]
 	}
 	return maskWords(value)
 }

@@ -168,6 +168,7 @@ func TestExcerpt(t *testing.T) {
 		{"\tlevel: x", 9, "\tlevel: x\n\t       ^"},
 		{"zim: {rate: 0, app_id: 5}", 13, "zim: {rate: 0, app_id: 5}\n            ^"},
 		{"server_secret: abc", 18, "server_secret: ********\n               ^"},
+		{"{server_secret: abc, rate: 0}", 28, "{server_secret: ********, rate: 0}\n                                ^"},
 		{"abc", 3, "********\n^"},
 		{"apps: [", 7, "apps: [\n      ^"},
 		{"rate: 0", 99, "rate: 0\n       ^"},
