@@ -45,8 +45,9 @@ What goes wrong, and where it shows: each was done to a real daemon, by ` + "`ma
 with two apps: one swept every two seconds, one every hour. The seconds are from the fault to the red check of ` + "`/readyz`" + `, in that run;
 [Operations](operations.md#readiness-and-the-mend) has how many there are at the most. The
 alerts are those of [deploy/prometheus/rules.yaml](../deploy/prometheus/rules.yaml), in a real Prometheus; each fires when it
-has been true for the time that is set there, and links to what is to be done. What the poller does meanwhile is in
-[Operations](operations.md#what-happens-when).
+has been true for the time that is set there, which was made shorter here, and links to what is to be done. That entry was then
+followed to its end: its commands run as they are printed, the mend done, until it was over, the alert was gone, all was told, and
+` + "`poller verify`" + ` said that all agrees. What the poller does meanwhile is in [Operations](operations.md#what-happens-when).
 
 | what happened | the page shows | readiness | the mend says | metrics that move | alerts |
 |---|---|---|---|---|---|
