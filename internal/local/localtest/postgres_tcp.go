@@ -190,11 +190,17 @@ func (s *TCPPostgres) remove() {
 	}
 }
 
-// hold keeps the tests of other processes from taking the directory for an abandoned one.
+// hold keeps the tests of other processes from taking the directory for an abandoned one. Whom this process forked while
+// the cluster held the lock holds it as well, until its program runs.
 func hold(dir string) (*os.File, error) {
 	lock, err := os.OpenFile(filepath.Join(dir, "postgres.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return lock, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for deadline := time.Now().Add(startWithin); ; <-time.After(10 * time.Millisecond) {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(deadline) {
+			return lock, err
+		}
+	}
 }
