@@ -36,6 +36,7 @@ type app struct {
 	zim      *zim.Client
 	clock    *clock.Clock
 	budget   *budget.Limiter
+	rest     rest
 	ledger   *ledger.Ledger
 	stream   *stream.Stream
 	holder   leaseholder
@@ -87,7 +88,7 @@ func newApp(cfg config, me string, a appConfig, db *database, nc *nats.Conn, met
 	it.ledger = ledger.New(db.Pool, a.AppID, log)
 	it.zim, err = zim.New(zim.Config{
 		BaseURL: a.BaseURL, AppID: a.AppID, Secret: string(a.ServerSecret), Rate: a.Rate, BatchSize: a.BatchSize,
-		Timeout: a.Timeout, Budget: awaited{it.budget, it.metrics}, Allowed: it.holder.allowed, Now: it.clock.Now,
+		Timeout: a.Timeout, Budget: awaited{it.budget, it.metrics, func(until time.Time) { it.rest.ask(until, it.log) }}, Allowed: it.holder.allowed, Now: it.clock.Now,
 		Attempted: it.attempted, Retried: it.metrics.Retried, Outage: it.outage, Log: log,
 	})
 	if err != nil {

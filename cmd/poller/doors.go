@@ -55,16 +55,30 @@ func (a asker) Confirm(ctx context.Context, users []presence.User, answers chan<
 	return poll.Asked{Requests: asked.Requests, Invented: asked.Invented, Failure: asked.Failure}, err
 }
 
-// awaited is the budget, with the time that is waited for it.
+// awaited is the budget, with the time that is waited for it, and until when ZIM has
+// asked for nobody to be asked about.
 type awaited struct {
 	*budget.Limiter
 	metrics *status.App
+	rest    func(until time.Time)
 }
 
 // Take waits for a slot.
 func (b awaited) Take(ctx context.Context) (sent func(), err error) {
 	defer b.metrics.AwaitSlot()()
 	return b.Limiter.Take(ctx)
+}
+
+// Pause lets no slot go before until.
+func (b awaited) Pause(until time.Time) {
+	b.rest(until)
+	b.Limiter.Pause(until)
+}
+
+// Refused lowers the rate, and lets no slot go for a while.
+func (b awaited) Refused(sent time.Time, wait time.Duration) {
+	b.rest(time.Now().Add(wait))
+	b.Limiter.Refused(sent, wait)
 }
 
 // published is the stream as the relay wants it, with the time that acknowledgements

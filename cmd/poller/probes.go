@@ -46,7 +46,7 @@ func (s *sign) missing(now time.Time, patience time.Duration) error {
 // watchTerm makes the checks and pulses that a term of the lease has and that nobody
 // reports; dropChecks takes them back.
 func (a *app) watchTerm(r *poll.Recorder) {
-	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return r.Overdue(now, overdueAfter) })
+	a.checks.Watch(a.check("sweep"), func(now time.Time) error { return a.rest.explains(r.Overdue(now, overdueAfter), now) })
 	a.checks.Watch(a.check("lag"), func(time.Time) error { return lagging(a.metrics.Lag()) })
 	a.telling.give()
 	a.checks.Pulse(a.check("sweep"), func(now time.Time) error { return r.Overdue(now, stuckAfter) })
