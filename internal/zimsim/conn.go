@@ -35,7 +35,11 @@ func (c *doomable) read(b []byte) (int, error) {
 		return c.Conn.Read(b)
 	}
 	n, at, err := c.stamped.read(b)
-	if n > 0 && !at.IsZero() {
+	switch {
+	case n == 0:
+	case at.IsZero():
+		c.came.Store(0) // those before are of an earlier request
+	default:
 		c.came.Store(at.UnixNano())
 	}
 	return n, err
@@ -61,18 +65,18 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// late returns how long ago the newest bytes of a request came; 0 where that is not known, or the machine's clock
-// was set meanwhile.
-func late(ctx context.Context) time.Duration {
-	c, ok := ctx.Value(connKey{}).(*doomable)
-	if !ok || c.came.Load() == 0 {
-		return 0
+// arrived is the offset at which the newest bytes of a request came; now where that is not known. Of requests that
+// share a connection, as over HTTP/2, it may be that of a later one.
+func (c clock) arrived(ctx context.Context) time.Duration {
+	conn, ok := ctx.Value(connKey{}).(*doomable)
+	if !ok {
+		return c.elapsed()
 	}
-	ago := time.Since(time.Unix(0, c.came.Load()))
-	if ago < 0 || ago > time.Minute {
-		return 0
+	came := conn.came.Load()
+	if came == 0 {
+		return c.elapsed()
 	}
-	return ago
+	return c.since(time.Unix(0, came))
 }
 
 // doom makes the next bytes from the client the connection's last; it does nothing where the connection is not ours.

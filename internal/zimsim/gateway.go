@@ -34,7 +34,7 @@ func (s *Server) Gateway() http.Handler { return http.HandlerFunc(s.serveGateway
 //
 //	booked ─→ wire faults ─→ judged ─→ looked up ─→ data faults ─→ written
 func (s *Server) serveGateway(w http.ResponseWriter, r *http.Request) {
-	arrived := max(0, s.clock.elapsed()-late(r.Context()))
+	arrived := s.clock.arrived(r.Context())
 	s.inside.join()
 	defer s.inside.leave()
 	p, _ := s.pads.Get().(*pad)

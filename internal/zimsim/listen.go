@@ -45,6 +45,7 @@ func (s *Server) Start(ctx context.Context, addr, controlAddr string) error {
 	if secure != nil {
 		s.url = "https://" + gateway.Addr().String()
 	}
+	stampAll(gateway)
 	s.serve(doomableListener{gateway}, s.Gateway(), secure)
 	s.serving.Go(s.live)
 	s.serving.Go(s.callBack)

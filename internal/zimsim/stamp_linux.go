@@ -16,24 +16,38 @@ type stamped struct {
 	aside []byte // what the kernel says beside the bytes
 }
 
+// stampAll asks for the stamps of all connections that the listener will accept. The kernel begins to stamp a moment
+// after the first socket of all asks for it, and ends with the last: asked here it stamps, while the listener stands,
+// also the bytes that come before anybody has accepted their connection.
+func stampAll(l net.Listener) {
+	if tcp, ok := l.(*net.TCPListener); ok {
+		_ = stamp(tcp) // a connection is asked for its own anyway
+	}
+}
+
 // newStamped returns nil where the kernel does not say.
 func newStamped(c net.Conn) *stamped {
 	tcp, ok := c.(*net.TCPConn)
-	if !ok {
+	if !ok || stamp(tcp) != nil {
 		return nil
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return nil
 	}
+	return &stamped{raw: raw, aside: make([]byte, syscall.CmsgSpace(int(unsafe.Sizeof(syscall.Timespec{}))))}
+}
+
+func stamp(socket syscall.Conn) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
 	var refused error
 	err = raw.Control(func(fd uintptr) {
 		refused = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1)
 	})
-	if err != nil || refused != nil {
-		return nil
-	}
-	return &stamped{raw: raw, aside: make([]byte, syscall.CmsgSpace(int(unsafe.Sizeof(syscall.Timespec{}))))}
+	return errors.Join(err, refused)
 }
 
 // read reads like Read of the connection, and returns when the bytes came; zero

@@ -49,3 +49,48 @@ func TestStampIsWhenBytesCame(t *testing.T) {
 		t.Errorf("read() at the end = %d, %v, want EOF", n, err)
 	}
 }
+
+// Bytes that came before their connection was accepted are stamped too, also where nobody else has the kernel stamp.
+func TestStampBeforeTheAccept(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	stampAll(listener)
+	for patience := time.Now().Add(10 * time.Second); ; { // the kernel begins a moment later
+		at, accepting := firstStamp(t, listener)
+		if at.After(accepting) {
+			t.Errorf("stamped at %v, accepted from %v on", at, accepting)
+		}
+		if !at.IsZero() {
+			return
+		}
+		if time.Now().After(patience) {
+			t.Fatal("not stamped")
+		}
+	}
+}
+
+// firstStamp is that of bytes on a new connection, which is accepted when they are there.
+func firstStamp(t *testing.T, listener net.Listener) (at, accepting time.Time) {
+	t.Helper()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := io.WriteString(client, "x"); err != nil {
+		t.Fatal(err)
+	}
+	accepting = time.Now()
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if _, at, err = newStamped(server).read(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	return at, accepting
+}
