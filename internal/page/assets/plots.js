@@ -119,18 +119,22 @@ function table(shown) {
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** large is how much larger letters are than usual, as somebody has set it. */
+const large = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+
 function options(kind, canvas) {
+  const by = large();
   const line = { stroke: () => color('--rule'), width: 1 };
-  const axis = { stroke: () => color('--quiet'), font: '12px system-ui, sans-serif', grid: line, ticks: { ...line, size: 4 } };
+  const axis = { stroke: () => color('--quiet'), font: `${12 * by}px system-ui, sans-serif`, grid: line, ticks: { ...line, size: 4 } };
   return {
     width: Math.max(120, canvas.clientWidth),
-    height: 150,
+    height: canvas.clientHeight,
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { auto: false }, y: { range: (_, low, high) => range(kind, low, high) } },
     axes: [
-      { ...axis, space: 60, size: 26, values: (_, splits) => splits.map((s) => new Date(s * 1000).toISOString().slice(11, 16)) },
-      { ...axis, space: 32, size: 56, values: (_, splits) => splits.map((s) => kind.axis(s)) },
+      { ...axis, space: 60 * by, size: 26 * by, values: (_, splits) => splits.map((s) => new Date(s * 1000).toISOString().slice(11, 16)) },
+      { ...axis, space: 32 * by, size: 56 * by, values: (_, splits) => splits.map((s) => kind.axis(s)) },
     ],
     series: [{}, { stroke: () => color(kind.color), fill: () => (kind.zero ? color(`${kind.color}-under`) : null), width: 1.5, points: { show: lone, size: 4 } }],
   };
