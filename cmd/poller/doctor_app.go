@@ -145,6 +145,9 @@ func judgeLease(c *chart, s ledger.Standing) {
 // overdueSweep is how late a sweep may be before it is said.
 const overdueSweep = time.Minute
 
+// leastCoverage is the share of users whom a sweep reaches where nothing is wrong, as in the alert PollerCoverageLow.
+const leastCoverage = 0.99
+
 func judgeSweep(c *chart, a appConfig, s ledger.Standing) {
 	held := s.Held()
 	if s.Sweep == 0 {
@@ -167,6 +170,8 @@ func judgeSweep(c *chart, a appConfig, s ledger.Standing) {
 		c.warn("sweep", "see the daemon's log, and its checks sweep/<app> and zim/<app>", "%s; the next is overdue", text)
 	case s.Watched > 0 && s.Seen == 0:
 		c.warn("sweep", "see the query below, and the daemon's check zim/<app>", "%s", text)
+	case held && float64(s.Seen) < leastCoverage*float64(s.Watched):
+		c.warn("sweep", "poller_missed_users_total says why, by reason; docs/operations.md says under PollerCoverageLow what each wants", "%s", text)
 	default:
 		c.ok("sweep", "%s", text)
 	}

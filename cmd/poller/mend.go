@@ -19,13 +19,29 @@ func mendOf(name string, err error) string {
 	if err == nil {
 		return ""
 	}
-	for _, mend := range []string{status.Mend(err), databaseMend(err), natsMend(err)} {
+	subject, app, _ := strings.Cut(name, "/")
+	for _, mend := range []string{zimMend(err), status.Mend(err), databaseMend(err), fullMend(app, err), natsMend(err)} {
 		if mend != "" {
 			return mend
 		}
 	}
-	subject, _, _ := strings.Cut(name, "/")
+	if subject == "ledger" && errors.Is(err, context.DeadlineExceeded) {
+		return endBlocker
+	}
 	return mendOfSubject(subject)
+}
+
+// endBlocker is for a statement that waited for a lock, or for a slow disk: it shows who is in the way.
+const endBlocker = "see whether somebody holds a lock, and end that: select distinct b.pid, b.usename, b.application_name, b.state, b.xact_start, left(b.query, 60) " +
+	"from pg_stat_activity w join pg_stat_activity b on b.pid = any(pg_blocking_pids(w.pid))"
+
+// fullMend is what to do about a stream that is full, where it is known whose.
+func fullMend(app string, err error) string {
+	if app == "" || !errors.Is(err, stream.ErrFull) {
+		return ""
+	}
+	return "where it is the stream that is limited: nats stream edit PRESENCE_" + app + " --max-msgs=-1 --max-bytes=-1; " +
+		"else raise the limit of the account, or make room on the disk of NATS; nothing is dropped"
 }
 
 // mendOfSubject is what to do about a check of which nothing more is known.
@@ -76,7 +92,7 @@ func databaseMend(err error) string {
 	case "53300":
 		return "raise max_connections of Postgres, or have fewer programs connect"
 	case "55P03":
-		return "see who holds the lock: select * from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"
+		return endBlocker
 	case readOnly:
 		return "the database only reads: connect to the primary, or switch default_transaction_read_only off"
 	case "57P03":

@@ -29,7 +29,7 @@ type mishap struct {
 
 // mishaps are the bad days, in an order in which each can follow the one before.
 func mishaps() []mishap {
-	return slices.Concat(mishapsOfZIM(), mishapsOfNATS(), mishapsOfPostgres(), mishapsOfWatchlist(), mishapsOfProcess(), mishapsOfRestore())
+	return slices.Concat(mishapsOfZIM(), mishapsOfSweeps(), mishapsOfNATS(), mishapsOfPostgres(), mishapsOfWatchlist(), mishapsOfProcess(), mishapsOfRestore())
 }
 
 func appOf(b page.Board, id uint32) page.App {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -125,7 +126,23 @@ func (s *theatre) startDaemon() {
 	s.daemon = s.start("run")
 	s.world.t = row
 	s.untilReady(s.daemon)
-	s.until("all is told", func() bool { return s.info().State.Msgs >= uint64(len(s.users)) })
+	s.untilTold()
+}
+
+// untilTold waits until the stream ends with the newest event.
+func (s *theatre) untilTold() {
+	s.t.Helper()
+	s.until("all is told", func() bool {
+		ctx, done := context.WithTimeout(context.Background(), time.Second)
+		defer done()
+		stream, err := s.js.Stream(ctx, badStreamName)
+		if err != nil {
+			return false
+		}
+		last, err := stream.GetLastMsgForSubject(ctx, fmt.Sprintf("presence.v1.%d.>", s.appID))
+		newest := s.count(`select last_seq from apps where app_id = $1`, worldApp)
+		return err == nil && newest >= len(s.users) && last.Header.Get("Presence-Seq") == fmt.Sprint(newest)
+	})
 }
 
 // join has a second daemon, with this in its environment, poll or stand by, and be scraped.
@@ -292,4 +309,5 @@ func (s *theatre) fault(text string) {
 	if err := s.sim.AddFaults(faults...); err != nil {
 		s.t.Fatal(err)
 	}
+	s.t.Cleanup(func() { s.sim.ClearFaults() }) // also where the row has failed
 }
