@@ -204,7 +204,7 @@ func TestNoMigrateWaitsForTheSchema(t *testing.T) {
 // Nobody answered is no success, and the cause is named.
 func TestSweepThatSeesNobody(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "POLLER_ZIM_TIMEOUT=300ms")
+	w := newWorld(t)
 	w.watch("a", "b")
 	if err := w.sim.AddFaults(zimsim.Fault{Kind: zimsim.HTTPError, Status: 503}); err != nil {
 		t.Fatal(err)

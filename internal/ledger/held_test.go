@@ -202,23 +202,23 @@ func TestHeldIsFenced(t *testing.T) {
 // The reply to a commit is lost: whoever loads next finds it done, with what waits.
 func TestHeldOfACommitWithoutAnAnswer(t *testing.T) {
 	direct, pool := open(t)
-	lease := win(t, direct)
-	u := enroll(t, lease, "u")["u"].User
-	record(t, lease, told(1, 0, u, presence.Unknown, presence.Online, 0))
 	proxy, through := localtest.PostgresProxy(t, pool.Config().ConnString())
 	cut, err := pgxpool.New(t.Context(), through)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cut.Close()
-	lease.ledger = New(cut, app, zerolog.Nop())
-	defer func() { lease.ledger = direct }() // it is released at the end
-	proxy.SetHook(func(_ int, d localtest.Direction, data []byte) localtest.Verdict {
-		if d == localtest.ToClient && bytes.Contains(data, []byte("SELECT 1")) { // the statement is done
+	t.Cleanup(cut.Close)
+	lease := win(t, New(cut, app, zerolog.Nop()))
+	u := enroll(t, lease, "u")["u"].User
+	record(t, lease, told(1, 0, u, presence.Unknown, presence.Online, 0))
+	proxy.SetHook(func(conn int, d localtest.Direction, data []byte) localtest.Verdict {
+		const session = 1 // of the lease
+		if conn != session && d == localtest.ToClient && bytes.Contains(data, []byte("SELECT 1")) { // the statement is done
 			return localtest.CutBefore
 		}
 		return localtest.Pass
 	})
+	defer proxy.SetHook(nil) // it is released at the end
 	want := change(u, presence.Offline, 10, 20)
 	err = lease.Commit(t.Context(), presence.Changes{Held: []presence.Held{want}}, 2)
 	if err == nil || errors.Is(err, ErrFenced) {
