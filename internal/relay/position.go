@@ -102,41 +102,6 @@ func (r *Relay) position(ctx context.Context) (presence.Cursor, error) {
 	return c, err
 }
 
-// CopyError says that the newest event of the stream is a copy of one that the
-// stream had long held: somebody else has published it again. To go on behind it
-// would tell everything since then twice.
-type CopyError struct {
-	Seq       int64
-	StreamSeq uint64 // of the copy
-	Told      int64  // what the stream had come to before
-}
-
-func (e *CopyError) Error() string {
-	return fmt.Sprintf("message %d of the stream is a copy of event %d, and the stream had come to event %d before: somebody else writes to it; mend: %s",
-		e.StreamSeq, e.Seq, e.Told, e.Mend())
-}
-
-// Mend is the command that removes the copy.
-func (e *CopyError) Mend() string {
-	return fmt.Sprintf("nats stream rmm, with the stream and %d", e.StreamSeq)
-}
-
-// copied refuses an event that stands further on in the stream than one with a
-// higher number: within one stream both numbers only grow.
-func (r *Relay) copied(ctx context.Context, tail *presence.Tail) error {
-	known := r.cursor
-	if known.StreamCreated.IsZero() {
-		var err error
-		if known, err = r.Cursors.Cursor(ctx); err != nil {
-			return err
-		}
-	}
-	if known.StreamCreated.Equal(presence.Instant(tail.Created)) && tail.KeptAt > known.StreamSeq && tail.Kept < known.Seq {
-		return &CopyError{tail.Kept, tail.KeptAt, known.Seq}
-	}
-	return nil
-}
-
 // dropped is the position behind an event whose row is gone. It may have been
 // dropped for its age; then the ledger remembers that it was told. A database
 // that was restored to a time before the event does not.

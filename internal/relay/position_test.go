@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -211,8 +212,14 @@ func TestCopiesOfEvents(t *testing.T) {
 		}
 		for copies := range 2 {
 			var copied *CopyError
-			if err := r.Drain(t.Context()); !errors.As(err, &copied) || *copied != (CopyError{int64(5 - copies), uint64(12 - copies), 10}) {
+			if err := r.Drain(t.Context()); !errors.As(err, &copied) || *copied != (CopyError{app, int64(5 - copies), uint64(12 - copies), 10, copied.User}) {
 				t.Fatalf("Drain() = %v, want that message %d is a copy of event %d", err, 12-copies, 5-copies)
+			}
+			event := w.rows[int64(5-copies)]
+			want := fmt.Sprintf("nats stream rmm PRESENCE_%d %d; nats stream purge KV_presence_%d --subject '$KV.presence_%d.%s'",
+				uint32(app), 12-copies, uint32(app), uint32(app), presence.EncodeUser(event.User.ID))
+			if got := copied.Mend(); got != want {
+				t.Errorf("Mend() = %s, want %s", got, want)
 			}
 			w.messages[11-copies].deleted = true // by the operator
 		}

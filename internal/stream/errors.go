@@ -7,6 +7,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/zim-presence/poller/presence"
 )
 
 // Weather: it passes, or reading the tail again shows the way on.
@@ -49,9 +51,17 @@ func (e *ForeignError) Error() string {
 		e.StreamSeq, e.Stream, e.Subject, e.Mend())
 }
 
-// Mend is the command that removes the message.
+// Mend holds the commands that remove the message: from the stream, and from the
+// bucket, which has taken it over.
 func (e *ForeignError) Mend() string {
-	return fmt.Sprintf("nats stream rmm %s %d", e.Stream, e.StreamSeq)
+	mend := fmt.Sprintf("nats stream rmm %s %d", e.Stream, e.StreamSeq)
+	words := strings.Split(e.Subject, ".") // presence, v1, the app, the kind, the user
+	// What somebody else has written there is not for a shell unless it is a user.
+	if _, err := presence.DecodeUser(words[len(words)-1]); err != nil || len(words) != 5 {
+		return mend
+	}
+	bucket := "presence_" + words[2]
+	return mend + fmt.Sprintf("; nats stream purge KV_%s --subject '$KV.%s.%s'", bucket, bucket, words[4])
 }
 
 // surprise marks an error as weather.

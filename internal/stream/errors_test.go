@@ -84,3 +84,21 @@ func wantKind(t *testing.T, what string, err, want error) {
 		}
 	}
 }
+
+// What removes a foreign message does so in the bucket as well. A name that somebody else
+// has made up is pasted into no shell.
+func TestForeignErrorMend(t *testing.T) {
+	const rmm = "nats stream rmm PRESENCE_7 9"
+	for subject, want := range map[string]string{
+		"presence.v1.7.online.a-b_=2E": rmm + "; nats stream purge KV_presence_7 --subject '$KV.presence_7.a-b_=2E'",
+		"presence.v1.7.online.'$(x)'":  rmm,
+		"presence.v1.7.online.=2e":     rmm,
+		"elsewhere":                    rmm,
+		"":                             rmm,
+	} {
+		e := ForeignError{Stream: "PRESENCE_7", Subject: subject, StreamSeq: 9}
+		if got := e.Mend(); got != want {
+			t.Errorf("%s: Mend() = %s, want %s", subject, got, want)
+		}
+	}
+}
