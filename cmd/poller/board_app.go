@@ -29,6 +29,9 @@ func (a *app) board(me string, sight *ledger.Sight, now time.Time) page.App {
 	shown.Lease.Held, shown.Lease.Holder, shown.Lease.Epoch = true, me, lease.Epoch()
 	shown.Budget.Breaker, shown.Trouble = open, a.trouble()
 	shown.Incidents = a.incidentsShown()
+	if ahead, known := a.zim.Skew(); known {
+		shown.Clock = ahead.Seconds()
+	}
 	if c := a.census.Load(); c != nil {
 		shown.Users.Online, shown.Users.Offline, shown.Users.Unknown = c.Online, c.Offline, c.Unknown
 		shown.Users.Watched = c.Online + c.Offline + c.Unknown

@@ -109,6 +109,17 @@ func (p *panel) swept(r poll.Report, err error) {
 	}
 }
 
+// skips shows that due times went by while the newest sweep ran.
+func (p *panel) skips(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last != nil {
+		last := *p.last // which somebody may be looking at
+		last.Skipped = n
+		p.last = &last
+	}
+}
+
 // waits shows how many changes wait to be confirmed, doubts how many users are not believed to be offline.
 func (p *panel) waits(n int) {
 	p.mu.Lock()

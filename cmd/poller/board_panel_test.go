@@ -60,9 +60,14 @@ func TestPanel(t *testing.T) {
 	if a := p.shownAt(now); a.Running != nil || a.Last.Missed != 100 || a.Last.Failure != "cut" || !a.Last.Complete || *a.Users.Coverage < 0.89 || *a.Users.Coverage > 0.91 {
 		t.Errorf("at its end: %+v", a.Last)
 	}
+	before := p.shownAt(now).Last
+	p.skips(3)
+	if a := p.shownAt(now); a.Last.Skipped != 3 || a.Last.Missed != 100 || before.Skipped != 0 {
+		t.Errorf("behind it: %+v, and who looked before has %+v", a.Last, before)
+	}
 	r.Complete, r.Seen = false, 1
 	p.swept(r, errors.New("broken off"))
-	if a := p.shownAt(now); a.Last.Complete || a.Last.Failure != "broken off" || *a.Users.Coverage < 0.89 {
+	if a := p.shownAt(now); a.Last.Complete || a.Last.Skipped != 0 || a.Last.Failure != "broken off" || *a.Users.Coverage < 0.89 {
 		t.Errorf("of one that was broken off: %+v, coverage %v", a.Last, *a.Users.Coverage)
 	}
 	p.waits(4)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/zim-presence/poller/internal/page"
 	"github.com/zim-presence/poller/internal/zimsim"
@@ -85,9 +84,9 @@ func mishapsOfSweeps() []mishap {
 		{
 			what:   "zim.rate is too low for the schedule",
 			happen: func(s *theatre) { s.amend("rate: 20", "rate: 1") }, over: func(*theatre) {},
-			page: "the next sweep is due as soon as the one that runs is over", shows: func(b page.Board) bool {
-				a := appOf(b, worldApp)
-				return a.Running != nil && a.Next != nil && a.Next.Before(time.Now())
+			page: "how many due times went by while the newest sweep ran", shows: func(b page.Board) bool {
+				last := appOf(b, worldApp).Last
+				return last != nil && last.Skipped > 0
 			},
 			metrics: []string{"poller_sweeps_skipped_total", "poller_budget_wait_seconds_total"}, alerts: []string{"PollerScheduleTight"},
 			doctor: "due times will be skipped",

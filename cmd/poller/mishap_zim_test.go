@@ -111,7 +111,7 @@ func mishapsOfZIM() []mishap {
 		{
 			what:   "The clocks of this machine and of ZIM are a minute apart",
 			happen: func(s *theatre) { s.sim.SetSkew(time.Minute) }, over: func(s *theatre) { s.sim.SetSkew(0) },
-			page:    "nothing: it is no matter of what is known",
+			page: "by how much this machine's clock is ahead or behind", shows: func(b page.Board) bool { return appOf(b, worldApp).Clock < -50 },
 			metrics: []string{"poller_zim_clock_skew_seconds"}, alerts: []string{"PollerClockOff"},
 			doctor: "behind ZIM's",
 			look: func(d *drill) {

@@ -48,7 +48,7 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 			a.panel.doubts(n)
 		},
 		Census:  a.counted,
-		Skipped: a.metrics.SweepsSkipped,
+		Skipped: a.skipped,
 		Waiting: func(n int) {
 			a.metrics.SetHeldChanges(n)
 			a.panel.waits(n)
@@ -60,6 +60,12 @@ func (a *app) recorder(lease *ledger.Lease, memory *diff.Memory, control *relay.
 			})
 		},
 	}
+}
+
+// skipped shows that due times went by while the newest sweep ran.
+func (a *app) skipped(n int) {
+	a.metrics.SweepsSkipped(n)
+	a.panel.skips(n)
 }
 
 // relay is the telling half, with its metrics and checks.

@@ -79,7 +79,10 @@ type App struct {
 	// Delay is how long the newest events took from being known to being told.
 	Delay *float64 `json:"delay"`
 	// Trouble is what is held against ZIM; empty for nothing.
-	Trouble   string     `json:"trouble"`
+	Trouble string `json:"trouble"`
+	// Clock is how many seconds this machine's clock is ahead of ZIM's, below 0 for
+	// behind; 0 where that is not known.
+	Clock     float64    `json:"clock"`
 	Incidents []Incident `json:"incidents"` // newest first, ten at the most
 }
 
@@ -103,6 +106,7 @@ type Sweep struct {
 	Requests    int        `json:"requests"`
 	Complete    bool       `json:"complete"`
 	Failure     string     `json:"failure"` // why it ended early, or why users are missed
+	Skipped     int        `json:"skipped"` // due times that went by while it ran
 	// Left is how many seconds the one that runs is likely to last yet; null where
 	// nothing can be said.
 	Left *float64 `json:"left"`

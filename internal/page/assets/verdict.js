@@ -2,7 +2,7 @@
 
 import { h, fill } from './dom.js';
 import { appPath } from './route.js';
-import { age, clock, count, duration, lasted, many, share } from './words.js';
+import { age, clock, count, duration, lasted, many, share, short } from './words.js';
 
 /** levels from good to bad, each with a mark of its own shape: colour never says it alone. */
 const marks = { ok: '●', idle: '○', look: '▲', bad: '■' };
@@ -10,6 +10,10 @@ export const order = ['ok', 'idle', 'look', 'bad'];
 
 /** few is the share of users who may be without an answer, now and then, and nothing is wrong. */
 const few = 0.01;
+
+/** enough is the share of the setting from which on a rate is no news, apart how many seconds two clocks may be so. */
+const enough = 0.9;
+const apart = 30;
 
 /** mark is the sign of a level, with its word for who does not see it. */
 export function mark(level) {
@@ -35,10 +39,13 @@ export function judge(app, checks) {
 
 function doubts(app) {
   const why = [];
-  const { users, last, lag, budget } = app;
+  const { users, last, lag, budget, clock: ahead } = app;
   if (budget.breaker) why.push('ZIM does not answer, and requests are held up');
   if (last && !last.complete) why.push(`sweep ${count(last.number)} ended early${last.failure ? `: ${last.failure}` : ''}`);
   else if (last && last.missed > last.watched * few) why.push(`sweep ${count(last.number)} has no answer about ${count(last.missed)} of ${many(last.watched, 'user')}`);
+  if (last?.skipped) why.push(`sweep ${count(last.number)} lasted longer than the schedule leaves room for, and ${many(last.skipped, 'due time')} went by`);
+  if (budget.rate < budget.setting * enough) why.push(`ZIM takes ${short(budget.rate)} of ${short(budget.setting)} requests a second`);
+  if (Math.abs(ahead) > apart) why.push(`this machine’s clock is ${duration(Math.abs(ahead))} ${ahead < 0 ? 'behind' : 'ahead of'} ZIM’s: set it`);
   if (lag.seconds > 10) why.push(`${many(lag.events, 'event')} not told yet, the oldest for ${duration(lag.seconds)}`);
   if (users?.gated > 0 || app.incidents.some((i) => !i.ended)) why.push('so many were said to have gone at once that some are asked again before it is believed');
   return why;
