@@ -157,7 +157,7 @@ func TestDoctorOfNATS(t *testing.T) {
 	w.doctor(1, []string{"POLLER_NATS_URL=nats://no-such-host.invalid:4222"}).onlyFault("connection", "no-such-host.invalid", "correct the host name in nats.url")
 	r := w.doctor(0, []string{"POLLER_NATS_URL=" + w.nats.URL() + ",nats://user:hidden@" + refused})
 	r.wants(verdictWarning, "server", refused, "start the server")
-	r.wants(verdictOK, "jetstream", "the account has 0 B of any number, 0 streams")
+	r.wants(verdictOK, "jetstream", "the account has 0 B (no limit), 0 streams (no limit)")
 	r.wants(verdictUntried, "sync_interval", "no client can see it")
 	proxy := localtest.NewProxy(t, "tcp", strings.TrimPrefix(w.nats.URL(), "nats://"))
 	proxy.Stall(localtest.ToClient)

@@ -168,12 +168,10 @@ func (d *doctor) tryNATSConnection(c *chart, r *stream.Reached) {
 }
 
 func (d *doctor) tryNATSServer(c *chart, r *stream.Reached) {
-	version := r.ConnectedServerVersion()
-	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err == nil && (major < 2 || major == 2 && minor < 10) {
-		c.fault("version", "upgrade to NATS 2.10 or newer", "%s", version)
+	if old, is := errors.AsType[*stream.OldServerError](stream.TryVersion(r.Conn)); is {
+		c.fault("version", old.Mend(), "%s", old.Version)
 	} else {
-		c.ok("version", "%s", version)
+		c.ok("version", "%s", r.ConnectedServerVersion())
 	}
 	if most := r.MaxPayload(); most < leastPayload {
 		c.fault("payload", fmt.Sprintf("set max_payload of the server to %d or more", leastPayload), "the server takes messages of %d bytes at the most", most)
@@ -209,8 +207,8 @@ func (d *doctor) tryJetStream(ctx context.Context, c *chart, r *stream.Reached) 
 const nearlyFull = 0.8
 
 func judgeAccount(c *chart, a stream.Account) {
-	text := formatBytes(int64(a.Store)) + " of " + limitText(a.MaxStore, formatBytes(int64(a.MaxStore))) + ", " +
-		plural(int64(a.Streams), "stream") + " of " + limitText(uint64(a.MaxStreams), fmt.Sprint(a.MaxStreams))
+	text := formatBytes(int64(a.Store)) + limitText(a.MaxStore, formatBytes(int64(a.MaxStore))) + ", " +
+		plural(int64(a.Streams), "stream") + limitText(uint64(a.MaxStreams), fmt.Sprint(a.MaxStreams))
 	const mend = "raise the account's limits"
 	switch {
 	case a.MaxStore > 0 && a.Store >= a.MaxStore:
@@ -224,7 +222,7 @@ func judgeAccount(c *chart, a stream.Account) {
 
 func limitText(limit uint64, text string) string {
 	if limit == 0 {
-		return "any number"
+		return " (no limit)"
 	}
-	return text
+	return " of " + text
 }

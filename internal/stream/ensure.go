@@ -13,8 +13,12 @@ import (
 //
 // Differences that break a promise are a [*MismatchError] that lists all of
 // them; those that do not are returned as warnings, one line each. An
-// [ErrSurprise] means that NATS could not be asked.
+// [ErrSurprise] means that NATS could not be asked, an [*OldServerError] that it
+// was not: it is too old.
 func (s *Stream) Ensure(ctx context.Context) (warnings []string, err error) {
+	if err := TryVersion(s.nc); err != nil {
+		return nil, err
+	}
 	events, bucket := s.cfg.eventStream(), s.cfg.bucketStream()
 	broken, warnings, err := s.ensure(ctx, &events, true, eventAspects(&events), remakeStream(events.Name))
 	if err != nil {
