@@ -30,6 +30,7 @@ var house = map[string][]string{
 	// What other programs import.
 	"presence":        {},
 	"presence/follow": {"presence"},
+	"examples/follow": {"presence/follow"},
 
 	// What is pure.
 	"internal/diff":   {"presence"},

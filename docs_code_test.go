@@ -34,6 +34,19 @@ func TestDocsGo(t *testing.T) {
 	}
 }
 
+// The program of the README is the one that it says how to run.
+func TestDocsReadmeProgram(t *testing.T) {
+	const file = "examples/follow/main.go"
+	_, program, _ := strings.Cut(read(t, file), "\npackage main\n")
+	readme := read(t, "README.md")
+	if !strings.Contains(readme, "```go\npackage main\n"+program+"```\n") {
+		t.Errorf("README.md does not show %s as it is", file)
+	}
+	if !strings.Contains(readme, "\ngo run ./examples/follow\n") {
+		t.Errorf("README.md does not say how to run %s", file)
+	}
+}
+
 // The event that is shown is one, byte for byte but for the line breaks.
 func TestDocsEvent(t *testing.T) {
 	for _, p := range pages(t) {
