@@ -212,7 +212,7 @@ func TestHeldOfACommitWithoutAnAnswer(t *testing.T) {
 	u := enroll(t, lease, "u")["u"].User
 	record(t, lease, told(1, 0, u, presence.Unknown, presence.Online, 0))
 	proxy.SetHook(func(conn int, d localtest.Direction, data []byte) localtest.Verdict {
-		const session = 1 // of the lease
+		const session = 1                                                                           // of the lease
 		if conn != session && d == localtest.ToClient && bytes.Contains(data, []byte("SELECT 1")) { // the statement is done
 			return localtest.CutBefore
 		}
