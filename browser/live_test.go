@@ -218,11 +218,14 @@ func TestUserUnknown(t *testing.T) {
 	b.click("#look-up")
 	b.press("nobody\r")
 	b.until(`document.querySelector("#user").textContent.includes("Nothing is known of this user")`)
+	b.Expect("answer 503")
+	b.open("#/app/1234567890/user/broken")
+	b.until(`document.querySelector("#user .note.bad")?.textContent.includes("connection refused")`)
 	if err := server.Hide(); err != nil {
 		t.Fatal(err)
 	}
 	b.open("#/app/1234567890/user/alice")
-	b.until(`document.querySelector("#user").textContent.includes("http.hide_user_ids")`)
+	b.until(`document.querySelector("#user .note:not(.bad)")?.textContent.includes("http.hide_user_ids")`)
 	b.open("#/app/1234567890")
 	b.until(`document.querySelector("#cards").textContent.includes("User ids are hidden")`)
 	server.Tell(app, 1, "alice")

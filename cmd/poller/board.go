@@ -19,6 +19,7 @@ type lookout struct {
 	live      *page.Live
 	histories *page.Histories
 	sight     atomic.Pointer[ledger.Sight] // of the leases and the replicas; nil while nothing can be seen
+	refused   atomic.Bool                  // the configuration that was read last
 }
 
 func newLookout() *lookout {
@@ -50,7 +51,8 @@ func (p *parts) board(only uint32) page.Board {
 	sight := p.lookout.sight.Load()
 	b := page.Board{
 		At: now.UTC(), Version: versionText(), Process: p.me, Started: p.lookout.started.UTC(), Ready: ready,
-		Checks: []page.Check{}, Apps: []page.App{},
+		ConfigRefused: p.lookout.refused.Load(),
+		Checks:        []page.Check{}, Apps: []page.App{},
 	}
 	if sight != nil {
 		b.Replicas = len(sight.Live)

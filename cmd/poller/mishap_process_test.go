@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/internal/page"
 	"github.com/zim-presence/poller/migrations"
 )
 
@@ -52,7 +53,7 @@ func mishapsOfProcess() []mishap {
 				s.edit("rate: 0", "rate: 20")
 				s.reload("configuration reloaded: nothing has changed")
 			},
-			page: "nothing: the configuration before goes on", metrics: []string{"poller_config_last_reload_successful"}, alerts: []string{"PollerConfigRefused"},
+			page: "that it has faults, and that the one before goes on", shows: func(b page.Board) bool { return b.ConfigRefused }, metrics: []string{"poller_config_last_reload_successful"}, alerts: []string{"PollerConfigRefused"},
 			look:   func(d *drill) { d.sh("poller check", "zim.rate") },
 			doctor: "zim.rate", until: []string{"poller_config_last_reload_successful == 1"},
 		},

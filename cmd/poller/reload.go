@@ -31,6 +31,7 @@ func (p *parts) reloads(ctx context.Context, how reloading) {
 		done := p.systemd.reload()
 		if err := p.reload(ctx, how); err != nil {
 			p.metrics.ReloadRefused()
+			p.lookout.refused.Store(true)
 			p.refuse(err)
 		}
 		done()
@@ -75,6 +76,7 @@ func (p *parts) reload(ctx context.Context, how reloading) error {
 		return err // the settings of a client that the configuration lets pass and the client does not: a fault of ours
 	}
 	p.metrics.Reloaded(len(waiting))
+	p.lookout.refused.Store(false)
 	p.tellReloaded(changed, applied, waiting, m)
 	return nil
 }

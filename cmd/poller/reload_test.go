@@ -14,6 +14,7 @@ import (
 
 	"github.com/zim-presence/poller/internal/audit"
 	"github.com/zim-presence/poller/internal/local/localtest"
+	"github.com/zim-presence/poller/internal/page"
 	"github.com/zim-presence/poller/internal/zimsim"
 )
 
@@ -70,6 +71,13 @@ const (
 	sameAsWas   = "configuration reloaded: nothing has changed"
 	notReloaded = "the configuration was not reloaded; the one before stays in force"
 )
+
+// pageSaysRefused tells whether the status page says that the configuration that was read last was refused.
+func (r *reloaded) pageSaysRefused() bool {
+	var b page.Board
+	r.process.site().get("/api/board", &b)
+	return b.ConfigRefused
+}
 
 func (r *reloaded) metrics() string {
 	r.fleet.t.Helper()
@@ -146,6 +154,9 @@ func TestReload(t *testing.T) {
 		if n := r.logged("a fault in the configuration that was read again") - before; n != 3 {
 			t.Errorf("%d faults, want 3", n)
 		}
+		if !r.pageSaysRefused() {
+			t.Error("the page does not say that the configuration was refused")
+		}
 		if key, line := r.field("a fault in the configuration that was read again", "key"), r.field("a fault in the configuration that was read again", "line"); key == "" || line == "0" {
 			t.Errorf("a fault of %q in line %s", key, line)
 		}
@@ -168,6 +179,9 @@ func TestReload(t *testing.T) {
 	t.Run("what wants a restart", func(t *testing.T) {
 		r.reloads(r.config("schedule: \"@every 2s\"\nzim: {rate: 5}\nlease: {ttl: 20s}\nstream: {max_age: 20d}\nhold: {offline: 2s}\nstale_after: 1m\nplausibility: {max_offline_share: 0.3}",
 			r.app(1, ", batch_size: 7, timeout: 4s"), r.app(2, ""), r.app(3, "")), didReload)
+		if r.pageSaysRefused() {
+			t.Error("the page says that the configuration was refused, when it was not")
+		}
 		if got, want := r.field(didReload, "needs_restart"), "[lease.ttl stream.max_age]"; got != want {
 			t.Errorf("needs restart: %s, want %s", got, want)
 		}

@@ -19,6 +19,9 @@ type Board struct {
 	Replicas int       `json:"replicas"` // that live; 0 while this process cannot see it
 	UserIDs  bool      `json:"user_ids"` // false: hidden, as configured
 	Ready    bool      `json:"ready"`
+	// ConfigRefused tells that the configuration was read again and has faults: the one
+	// before goes on.
+	ConfigRefused bool `json:"config_refused"`
 	// Checks are all of them, by name; where one app is asked for, its own and those of
 	// the process; where there are over [FewApps], of apps the red ones.
 	Checks []Check `json:"checks"`

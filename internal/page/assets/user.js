@@ -41,12 +41,16 @@ export class User {
       const report = await ask(`api/user?${new URLSearchParams({ app, user })}`, flight.signal);
       body = story(report);
     } catch (why) {
-      body = why.status === 404
-        ? h('div', { class: 'note' }, h('p', null, 'Nothing is known of this user.'), h('p', { class: 'error' }, why.message))
-        : h('div', { class: 'note bad' }, h('p', null, mark('bad'), 'This could not be found out.'), h('p', { class: 'error' }, why.message));
+      body = untold(why);
     }
     if (!flight.signal.aborted) fill(this.#element, head(app, user), body);
   }
+}
+
+/** untold is why there is no story; that nobody is known, or is to be shown, is no fault. */
+function untold(why) {
+  const said = { 403: 'This is not shown here.', 404: 'Nothing is known of this user.' }[why.status];
+  return h('div', { class: said ? 'note' : 'note bad' }, h('p', null, !said && mark('bad'), said ?? 'This could not be found out.'), h('p', { class: 'error' }, why.message));
 }
 
 function head(app, user) {

@@ -64,13 +64,14 @@ export function sum(board) {
     const title = red.length ? `Not ready: ${many(red.length, 'check is', 'checks are')} red` : 'Not ready';
     return { level: 'bad', title, verdicts };
   }
-  if (!board.apps.length) return { level: 'look', title: 'Ready, and no app is configured', verdicts };
   const level = worst(verdicts.map((v) => v.level));
+  if (board.config_refused) return { level: worst([level, 'look']), title: 'Ready, and something wants a look', verdicts };
+  if (!board.apps.length) return { level: 'look', title: 'Ready, and no app is configured', verdicts };
   const off = verdicts.filter((v) => v.level === 'look' || v.level === 'bad').length;
   if (off) return { level, title: board.apps.length > 1 ? `Ready, and ${many(off, 'app wants', 'apps want')} a look` : 'Ready, and something wants a look', verdicts };
   if (verdicts.every((v) => v.word === 'standby')) return { level: 'idle', title: 'Healthy, and standing by', verdicts };
   if (verdicts.some((v) => v.word === 'first sweep')) return { level: 'idle', title: 'Healthy; the first sweep is not over yet', verdicts };
-  if (!verdicts.some((v) => v.word === 'fresh')) return { level: 'idle', title: 'Healthy, and nobody is watched', verdicts };
+  if (verdicts.every((v) => v.word === 'standby' || v.word === 'nobody watched')) return { level: 'idle', title: `Healthy, and nobody is watched${verdicts.some((v) => v.word === 'standby') ? ' here' : ''}`, verdicts };
   return { level: 'ok', title: 'Healthy and fresh', verdicts };
 }
 
@@ -84,6 +85,7 @@ export function show(element, board, now, lost) {
     h('p', { class: 'headline' }, mark(lost ? 'bad' : level), said),
     h('p', { class: 'summary' }, lost ? lostText(lost, title) : freshText(board, now)),
     lost && unreached(),
+    board.config_refused && h('ul', { class: 'reasons' }, h('li', null, 'the configuration was read again and has faults, which ', h('code', null, 'poller check'), ' lists: the one before goes on, and the next start would fail')),
     board.apps.length === 1 ? reasons(verdicts[0]) : whose(board, verdicts),
     !board.apps.length && h('p', null, 'Apps are added to the configuration: zim.app_id for one, apps for several.'),
     redChecks(board, now),
