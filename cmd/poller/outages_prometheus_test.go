@@ -29,6 +29,7 @@ var shorter = []struct {
 	{regexp.MustCompile(`(skipped|wait_seconds)_total\[30m\]`), "${1}_total[20s]"},
 	{regexp.MustCompile(`(incidents|held_users)_total\[15m\]`), "${1}_total[20s]"},
 	{regexp.MustCompile(`660000028"\}\)?\[5m\]`), `660000028"}[20s]`}, // in which ZIM has refused the app
+	{regexp.MustCompile(`\[2m\]`), "[5s]"},                            // for which the ledger has been refused
 	{regexp.MustCompile(`\[2d\]`), "[5s]"},                            // for which days have been kept
 }
 
