@@ -16,9 +16,6 @@ import (
 // [ErrSurprise] means that NATS could not be asked, an [*OldServerError] that it
 // was not: it is too old.
 func (s *Stream) Ensure(ctx context.Context) (warnings []string, err error) {
-	if err := TryVersion(s.nc); err != nil {
-		return nil, err
-	}
 	events, bucket := s.cfg.eventStream(), s.cfg.bucketStream()
 	broken, warnings, err := s.ensure(ctx, &events, true, eventAspects(&events), remakeStream(events.Name))
 	if err != nil {
@@ -47,6 +44,9 @@ func (s *Stream) remakeBucket() string {
 
 // ensure judges one stream, and makes it first if it is missing and may be made.
 func (s *Stream) ensure(ctx context.Context, want *config, mayMake bool, table []aspect, remake string) (broken []Difference, warnings []string, err error) {
+	if err := TryVersion(s.nc); err != nil {
+		return nil, nil, err
+	}
 	info, err := s.info(ctx, want.Name)
 	if errors.Is(err, ErrMissing) {
 		if !mayMake {

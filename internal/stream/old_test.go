@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -61,8 +62,10 @@ func TestEnsureAtAServerThatIsTooOld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Ensure(t.Context())
-	if e, is := errors.AsType[*OldServerError](err); !is || e.Version != "2.9.10" || e.Mend() == "" {
-		t.Errorf("%v, want that 2.9.10 is too old, with a mend", err)
+	for name, ensure := range map[string]func(context.Context) ([]string, error){"events": s.Ensure, "control": s.EnsureControl} {
+		_, err := ensure(t.Context())
+		if e, is := errors.AsType[*OldServerError](err); !is || e.Version != "2.9.10" || e.Mend() == "" {
+			t.Errorf("%s: %v, want that 2.9.10 is too old, with a mend", name, err)
+		}
 	}
 }
