@@ -12,7 +12,7 @@ import (
 const missedLast = "select user_id from user_states where app_id = 1234567890 and (select missed from snapshots where app_id = 1234567890 order by sweep desc limit 1) @> user_no limit 5;"
 
 // missed looks, as the runbook has it, who was missed, and for what reason.
-func (d *drill) missed(reason string) {
+func (d *drill) missed(why string) {
 	d.t.Helper()
 	var user string
 	d.until("somebody was missed", func() bool {
@@ -21,8 +21,8 @@ func (d *drill) missed(reason string) {
 		return user != ""
 	})
 	d.sql(missedLast, user)
-	d.until("it is explained by "+reason, func() bool {
-		return strings.Contains(d.shell("poller explain --app 1234567890 "+user), "missed: "+reason)
+	d.until("it is explained by "+why, func() bool {
+		return strings.Contains(d.shell("poller explain --app 1234567890 "+user), why)
 	})
 }
 
@@ -35,6 +35,14 @@ func covered(b page.Board, atMost float64) bool {
 func refusedIDs(n int) (ids []string) {
 	for i := range n {
 		ids = append(ids, fmt.Sprintf("%d-%s", i, strings.Repeat("x", 40)))
+	}
+	return ids
+}
+
+// takenIDs are new ones that ZIM takes, in a batch with others.
+func takenIDs() (ids []string) {
+	for i := range 9 {
+		ids = append(ids, fmt.Sprintf("taken-%d", i))
 	}
 	return ids
 }
@@ -106,14 +114,14 @@ func mishapsOfSweeps() []mishap {
 			happen: func(s *theatre) { s.fault("partial:0.3") }, over: well,
 			page: "coverage falls", shows: func(b page.Board) bool { return covered(b, 0.9) },
 			metrics: []string{`reason="absent"`, "poller_coverage_ratio"}, alerts: []string{"PollerCoverageLow"},
-			doctor: "docs/operations.md says under PollerCoverageLow", look: func(d *drill) { d.missed("absent") }, until: whole,
+			doctor: "docs/operations.md says under PollerCoverageLow", look: func(d *drill) { d.missed("missed: absent") }, until: whole,
 		},
 		{
 			what:   "ZIM contradicts itself, and uses words that nobody knows",
-			happen: func(s *theatre) { s.fault("unknown_status:0.4,contradictory:0.4,invented:0.2") }, over: well,
+			happen: func(s *theatre) { s.fault("unknown_status:0.7,contradictory:0.2,invented:0.2") }, over: well,
 			page: "coverage falls", shows: func(b page.Board) bool { return covered(b, 0.97) },
 			metrics: []string{`reason="conflict"`, `reason="unreadable"`, "poller_coverage_ratio"}, alerts: []string{"PollerCoverageLow"},
-			look: func(d *drill) { d.missed("conflict"); d.missed("unreadable") }, until: whole,
+			look: func(d *drill) { d.missed("missed: conflict"); d.missed("missed: unreadable") }, until: whole,
 		},
 		{
 			what: "Most of ZIM's answers take longer than zim.timeout",
@@ -135,34 +143,40 @@ func mishapsOfSweeps() []mishap {
 			happen: func(s *theatre) { s.fault("cut_body@0.7") }, over: well,
 			page: "coverage falls", shows: func(b page.Board) bool { return covered(b, 0.9) },
 			metrics: []string{`result="cut"`, `reason="failed"`, "poller_coverage_ratio"}, alerts: []string{"PollerCoverageLow"},
-			look: func(d *drill) { d.missed("failed") }, until: whole,
+			look: func(d *drill) { d.missed("nothing: cut") }, until: whole,
 		},
 		{
 			what:   "ZIM refuses an id, and with it the batch",
-			happen: func(s *theatre) { s.watch(refusedIDs(1)...) }, over: func(s *theatre) { s.unwatch(refusedIDs(1)...) },
+			happen: func(s *theatre) { s.watch(append(takenIDs(), refusedIDs(1)...)...) }, over: func(s *theatre) { s.unwatch(append(takenIDs(), refusedIDs(1)...)...) },
 			page: "one user without an answer", shows: func(b page.Board) bool {
 				last := appOf(b, worldApp).Last
-				return last != nil && last.Missed == 1 && last.Seen == 400
+				return last != nil && last.Missed == 1 && last.Seen == 409
 			},
 			metrics: []string{`reason="refused"`, `result="660000012"`},
 			look: func(d *drill) {
 				d.logs("ZIM refuses this id; this process asks about it alone and rarely from now on")
-				d.shell("poller explain --app 1234567890 "+refusedIDs(1)[0], "ZIM refuses the id itself")
+				d.missed("ZIM refuses the id itself")
 			},
 			until: []string{ofWorld("poller_coverage_ratio") + " == 1"},
 		},
 		{
-			what:   "ZIM refuses one id in a hundred",
-			happen: func(s *theatre) { s.watch(refusedIDs(6)...) }, over: func(s *theatre) { s.unwatch(refusedIDs(6)...) },
+			what:   "ZIM refuses one id in seventy",
+			happen: func(s *theatre) { s.watch(append(takenIDs(), refusedIDs(6)...)...) }, over: func(*theatre) {},
 			page: "coverage falls", shows: func(b page.Board) bool { return covered(b, 0.99) },
 			metrics: []string{`reason="refused"`, "poller_coverage_ratio"}, alerts: []string{"PollerCoverageLow"},
-			look: func(d *drill) { d.missed("refused") },
+			doctor: "6 ids longer than the 32 bytes",
+			look:   func(d *drill) { d.missed("ZIM refuses the id itself") },
 			by: func(d *drill) {
-				for _, id := range refusedIDs(6) {
-					d.sh("poller watch remove "+id, "")
-				}
+				d.shell("poller watch remove --app 1234567890 " + strings.Join(append(takenIDs(), refusedIDs(6)...), " "))
 			},
 			until: whole,
+		},
+		{
+			what:   "ZIM refuses every id of a new kind",
+			happen: func(s *theatre) { s.watch(refusedIDs(30)...) }, over: func(s *theatre) { s.unwatch(refusedIDs(30)...) },
+			page: "coverage falls", shows: func(b page.Board) bool { return covered(b, 0.99) },
+			metrics: []string{`reason="failed"`, `result="660000012"`, "poller_coverage_ratio"}, alerts: []string{"PollerCoverageLow"},
+			doctor: "30 ids longer than the 32 bytes", look: func(d *drill) { d.missed("660000012") }, until: whole,
 		},
 		{
 			what:   "ZIM says that everybody has gone, and they have not",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os/exec"
@@ -130,13 +131,15 @@ func (s *theatre) picture(m mishap) {
 		return
 	}
 	name := regexp.MustCompile(`[^a-z]+`).ReplaceAllString(strings.ToLower(m.what), "-")
+	_, app, _ := strings.Cut(m.check, "/")
+	app = cmp.Or(app, fmt.Sprint(s.appID))
 	for _, look := range [][]string{{"-width", "1200", "-theme", "light"}, {"-width", "360", "-theme", "dark"}} {
 		to, err := filepath.Abs(filepath.Join(*outagesSeen, name+"-"+look[3]+".png"))
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		args := append([]string{"-C", "../../browser", "run", "./cmd/picture", "-full"}, look...)
-		if out, err := exec.Command("go", append(args, s.base, to)...).CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", append(args, s.base+"/#/app/"+app, to)...).CombinedOutput(); err != nil {
 			s.t.Errorf("no picture of %s: %v\n%s", m.what, err, out)
 		}
 	}
