@@ -55,6 +55,23 @@ func (d *drill) sh(command string, want ...string) (out string) {
 
 var ofApp = regexp.MustCompile(`^poller (watch|verify|plan|explain|adopt)\b`)
 
+// quoted wants this in the runbook.
+func (d *drill) quoted(text string) {
+	d.t.Helper()
+	if !strings.Contains(d.book, text) {
+		d.t.Errorf("%s does not have: %s", runbook, text)
+	}
+}
+
+// block returns the runbook's block that begins with this line, of another app.
+func (d *drill) block(line, app string) string {
+	d.t.Helper()
+	d.quoted(line)
+	_, rest, _ := strings.Cut(d.book, line)
+	rest, _, _ = strings.Cut(rest, "```")
+	return strings.ReplaceAll(line+rest, "1234567890", app)
+}
+
 // sql runs a query of the runbook.
 func (d *drill) sql(query string, want ...string) {
 	d.t.Helper()

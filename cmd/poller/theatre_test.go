@@ -119,12 +119,18 @@ func (s *theatre) startIdleZIM() {
 	s.whole.Cleanup(s.idleZIM.Close)
 }
 
-func (s *theatre) startDaemon() {
+// launch starts the daemon, and waits for nothing.
+func (s *theatre) launch() {
 	s.t.Helper()
 	row := s.world.t
 	s.world.t = s.whole // it outlives the row
 	s.daemon = s.start("run")
 	s.world.t = row
+}
+
+func (s *theatre) startDaemon() {
+	s.t.Helper()
+	s.launch()
 	s.untilReady(s.daemon)
 	s.untilTold()
 }
@@ -206,20 +212,25 @@ func (s *theatre) removeLast() {
 func (s *theatre) flip() {
 	s.t.Helper()
 	before := s.count(`select last_seq from apps where app_id = $1`, worldApp)
+	n := s.turn()
+	s.until("the changes are recorded", func() bool {
+		return s.count(`select last_seq from apps where app_id = $1`, worldApp) >= before+n
+	})
+}
+
+// turn has ten users come or go.
+func (s *theatre) turn() int {
+	s.t.Helper()
 	from, to := zimsim.Online, zimsim.LoggedOut
-	ids := among(s.users, from, 10)
 	if s.flipped = !s.flipped; !s.flipped {
 		from, to = zimsim.LoggedOut, zimsim.Online
-		ids = among(s.users, from, 10)
 	}
 	states := map[string]zimsim.State{}
-	for _, id := range ids {
+	for _, id := range among(s.users, from, 10) {
 		states[id], s.users[id] = to, to
 	}
 	s.set(states)
-	s.until("the changes are recorded", func() bool {
-		return s.count(`select last_seq from apps where app_id = $1`, worldApp) >= before+len(ids)
-	})
+	return len(states)
 }
 
 // readOnly has every transaction of the whole server only read, or not any more.
