@@ -86,6 +86,7 @@ type asking struct {
 	lane    *lane
 	answers chan<- presence.Answer
 	n       counter
+	refusal atomic.Pointer[Error]   // the newest of a batch for its ids
 	fail    context.CancelCauseFunc // ends the call for everybody
 	warned  atomic.Bool             // once is enough for one call
 	holdup  holdup

@@ -60,6 +60,7 @@ func (a *asking) giveUp(ctx context.Context, batch []presence.User, e *Error, n 
 		a.client.setStopped(e)
 		return true, e
 	case e.Class == Split:
+		a.refusal.Store(e)
 		return true, split(ctx, batch)
 	case a.enough(e, n):
 		a.n.failure.Store(e)

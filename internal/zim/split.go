@@ -29,7 +29,7 @@ type splitting struct {
 // halve goes on with a part that was refused.
 func (s *splitting) halve(ctx context.Context, part []presence.User) error {
 	if !s.accepted && len(s.refused) >= mostBadAlone {
-		s.miss(ctx, part, presence.MissFailed)
+		s.fail(ctx, part)
 		return nil
 	}
 	if len(part) == 1 {
@@ -57,7 +57,7 @@ func (s *splitting) judge(ctx context.Context) error {
 		case s.client.suspected(u):
 			err = s.condemn(ctx, alone)
 		case !s.accepted:
-			s.miss(ctx, alone, presence.MissFailed)
+			s.fail(ctx, alone)
 		default:
 			_, err = s.insist(ctx, alone, s.condemn)
 		}
@@ -66,6 +66,12 @@ func (s *splitting) judge(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fail misses those of whom it is not known whether they or something else are to blame.
+func (s *splitting) fail(ctx context.Context, part []presence.User) {
+	s.n.failure.Store(s.refusal.Load())
+	s.miss(ctx, part, presence.MissFailed)
 }
 
 // condemn makes a suspect of an id that was refused alone.

@@ -1,6 +1,7 @@
 package zim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -127,6 +128,9 @@ func TestEverythingIsRefused(t *testing.T) {
 		out := r.ask(t.Context(), users)
 		if out.err != nil || len(out.observed) > 0 || out.counts()[presence.MissFailed] != 1000 {
 			t.Errorf("%d observed, missed %v, %v", len(out.observed), out.counts(), out.err)
+		}
+		if e := new(Error); !errors.As(out.asked.Failure, &e) || e.Code != 2 {
+			t.Errorf("the failure is %v, want code 2", out.asked.Failure)
 		}
 		if out.asked.Requests > 10*40 {
 			t.Errorf("%d requests for 10 batches", out.asked.Requests)
