@@ -22,8 +22,14 @@ func (d *drill) missed(why string) {
 	})
 	d.sql(missedLast, user)
 	d.until("it is explained by "+why, func() bool {
-		return strings.Contains(d.shell("poller explain --app 1234567890 "+user), why)
+		return strings.Contains(d.explain(user), why)
 	})
+}
+
+// explain asks about a user whose id may mean something to a shell.
+func (d *drill) explain(user string, want ...string) string {
+	d.t.Helper()
+	return d.shell("poller explain --app 1234567890 -- '"+user+"'", want...)
 }
 
 func covered(b page.Board, atMost float64) bool {
@@ -37,6 +43,14 @@ func refusedIDs(n int) (ids []string) {
 		ids = append(ids, fmt.Sprintf("%d-%s", i, strings.Repeat("x", 40)))
 	}
 	return ids
+}
+
+// emptyApp is one on whose watchlist nobody is.
+const emptyApp = 8
+
+// emptyApp is its line in the configuration.
+func (s *theatre) emptyApp() string {
+	return fmt.Sprintf("  - {app_id: %d, server_secret: %s, schedule: '@every 2s', base_url: 'http://%s'}\n", emptyApp, worldSecret, s.idleAt)
 }
 
 // takenIDs are new ones that ZIM takes, in a batch with others.
@@ -182,6 +196,20 @@ func mishapsOfSweeps() []mishap {
 			doctor: "30 ids longer than the 32 bytes", look: func(d *drill) { d.missed("660000012") }, until: whole,
 		},
 		{
+			what:   "Nobody is on the watchlist of an app",
+			happen: func(s *theatre) { s.amend("apps:\n", "apps:\n"+s.emptyApp()) }, over: func(s *theatre) { s.amend(s.emptyApp(), "") },
+			page: "that the watchlist is empty; sweeps are complete", shows: func(b page.Board) bool {
+				a := appOf(b, emptyApp)
+				return a.Last != nil && a.Last.Complete && a.Users != nil && a.Users.Watched == 0
+			},
+			metrics: []string{fmt.Sprintf(`poller_sweeps_total{app="%d",outcome="complete"}`, emptyApp)}, doctor: "nobody is watched",
+			look: func(d *drill) {
+				d.until("it raised no alert", func() bool {
+					return d.prometheus.holds(fmt.Sprintf(`increase(poller_sweeps_total{app="%d",outcome="complete"}[10s]) > 3 unless on (app) ALERTS{app="%[1]d"}`, emptyApp))
+				})
+			},
+		},
+		{
 			what:   "ZIM says that everybody has gone, and they have not",
 			happen: func(s *theatre) { s.fault("gone:1") }, over: well,
 			page: "an incident, and how many users are held back", shows: incident,
@@ -191,7 +219,7 @@ func mishapsOfSweeps() []mishap {
 			},
 			by: func(d *drill) {
 				d.says("it is decided about the users who had gone at once", well)
-				d.shell("poller explain --app 1234567890 "+among(d.users, zimsim.Online, 1)[0], "incidents of the app", "discarded")
+				d.explain(among(d.users, zimsim.Online, 1)[0], "incidents of the app", "discarded")
 			},
 			until: []string{ofWorld("poller_incident_users") + " == 0", ofApp("poller_incidents_total", "outcome", "discarded") + " > 0"},
 		},
@@ -202,7 +230,7 @@ func mishapsOfSweeps() []mishap {
 			metrics: []string{`outcome="released"`}, alerts: []string{"PollerIncident"},
 			look: func(d *drill) {
 				d.logs("it is decided about the users who had gone at once")
-				d.shell("poller explain --app 1234567890 "+among(d.users, zimsim.Online, 1)[0], "incidents of the app", "released")
+				d.explain(among(d.users, zimsim.Online, 1)[0], "incidents of the app", "released")
 			},
 			until: []string{ofWorld("poller_incident_users") + " == 0", ofApp("poller_incidents_total", "outcome", "released") + " > 0"},
 		},
