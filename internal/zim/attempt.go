@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"github.com/zim-presence/poller/presence"
@@ -188,8 +189,10 @@ func (a *asking) connect(ctx context.Context, probe bool) (way, error) {
 func (c *Client) exchange(ctx context.Context, way way, sent func(), batch []presence.User) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, way.Timeout)
 	defer cancel()
+	var written atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(httptrace.WroteRequestInfo) {
+			written.Store(true)
 			if way.http2 {
 				sent()
 			} else {
@@ -203,6 +206,9 @@ func (c *Client) exchange(ctx context.Context, way way, sent func(), batch []pre
 	signed := time.Now()
 	resp, err := way.RoundTrip(way.request(c.cfg.AppID, batch, signed).WithContext(ctx))
 	if err != nil {
+		if way.http2 && ctx.Err() != nil && !written.Load() {
+			_ = way.Close() // or it might still leave, when its slot counts as spent
+		}
 		return reply{}, fromTransport(err, way.Secret)
 	}
 	defer resp.Body.Close()

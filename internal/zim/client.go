@@ -144,14 +144,22 @@ func (c *Client) Close() {
 	c.retired = nil
 }
 
-func transport(timeout time.Duration, tls *tls.Config) *http.Transport {
+// transport makes connections. One flush is one TLS record, and so one Write of the wire,
+// which tells then that the request has left: in several a process that is stopped
+// between two would send the rest when its slot is long over.
+func transport(timeout time.Duration, base *tls.Config) *http.Transport {
+	secure := &tls.Config{MinVersion: tls.VersionTLS12}
+	if base != nil {
+		secure = base.Clone()
+	}
+	secure.DynamicRecordSizingDisabled = true
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialWire(&net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}),
-		TLSClientConfig:       tls,
+		TLSClientConfig:       secure,
 		TLSHandshakeTimeout:   timeout,
 		ResponseHeaderTimeout: timeout,
 		Protocols:             protocols,

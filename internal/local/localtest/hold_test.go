@@ -31,7 +31,7 @@ func TestHoldWaitsForThoseForkedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = syscall.Close(third) }()
-	if err := syscall.Flock(third, syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK { //nolint:errorlint // a system call returns it bare
+	if err := syscall.Flock(third, syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
 		t.Fatalf("the lock that a child has: %v, want that it is held", err)
 	}
 	held := make(chan error)
