@@ -128,6 +128,9 @@ func TestDocsCommands(t *testing.T) {
 // help asks the program for help on a command, which it refuses for one that it
 // does not take.
 func help(t *testing.T, program string, args ...string) (string, error) {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i] // what follows is data
+	}
 	cmd := exec.CommandContext(t.Context(), program, append(args, "--help")...)
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // else a second each
 	said, err := cmd.CombinedOutput()
