@@ -31,9 +31,8 @@ func mendOf(name string, err error) string {
 	return mendOfSubject(subject)
 }
 
-// endBlocker is for a statement that waited for a lock, or for a slow disk: it shows who is in the way.
-const endBlocker = "see whether somebody holds a lock, and end that: select distinct b.pid, b.usename, b.application_name, b.state, b.xact_start, left(b.query, 60) " +
-	"from pg_stat_activity w join pg_stat_activity b on b.pid = any(pg_blocking_pids(w.pid))"
+// endBlocker is for a statement that waited for a lock, or for a slow disk.
+const endBlocker = "see who holds a lock, and end that: docs/operations.md has the query under PollerLedgerRefused; if nobody does, see why Postgres is slow: its disk, its log"
 
 // fullMend is what to do about a stream that is full, where it is known whose.
 func fullMend(app string, err error) string {

@@ -59,11 +59,10 @@ func mishapsOfPostgres() []mishap {
 		{
 			what:   "Somebody locks the ledger: an index is made, or a transaction was left open",
 			happen: func(s *theatre) { s.lock(); s.turn() }, over: func(s *theatre) { s.exec(endLocks) },
-			check: of("ledger"), says: "commit 10 transitions", mend: "pg_blocking_pids",
+			check: of("ledger"), says: "timeout: context deadline exceeded", mend: "see who holds a lock",
 			page: "the check `ledger`", metrics: []string{"poller_ready", `check="ledger"`}, alerts: []string{"PollerLedgerRefused"},
-			look: func(d *drill) { d.until("somebody is seen in the way", func() bool { return d.blocker() != "" }) },
+			look: func(d *drill) { d.sql(whoBlocks, "an index is made", "ShareLock") },
 			by: func(d *drill) {
-				d.sql(whoBlocks, "an index is made")
 				d.quoted("select pg_terminate_backend(12345);")
 				d.shell(`psql "$POLLER_DATABASE_URL" -c "select pg_terminate_backend(`+d.blocker()+`)"`, "t")
 			},
@@ -88,14 +87,15 @@ func mishapsOfPostgres() []mishap {
 			doctor: "lacks insert on snapshots", by: func(d *drill) {
 				grant := regexp.MustCompile(`grant insert on .*;`).FindString(d.sh("poller doctor", "as the role that owns the tables"))
 				d.shell(`psql '`+d.dsn+`' -c "`+grant+`"`, "GRANT") // as the owner
+				d.as("poller") // poller verify wants to read more than the daemon's role may
 			},
 			until: append(written, "changes(poller_lease_epoch[10s]) == 0"),
 		},
 		{
-			what:   "Another process has taken the lease, of which Prometheus does not know",
+			what:   "Another process has taken the lease of an app, of which Prometheus does not know",
 			happen: func(s *theatre) { s.stranger() }, over: func(s *theatre) { s.second.stop() },
 			page: "who holds the lease, and that this process waits", shows: func(b page.Board) bool {
-				l := appOf(b, worldApp).Lease
+				l := appOf(b, idleApp).Lease
 				return !l.Held && l.Holder != ""
 			},
 			metrics: []string{"poller_lease_held", `state="standby"`}, alerts: []string{"PollerNobodyPolls"},
@@ -154,7 +154,7 @@ func (s *theatre) olderSchema() {
 
 // What the runbook says of locks, and who holds one here.
 const (
-	whoBlocks = "select distinct b.pid, b.usename, b.application_name, b.state, b.xact_start, left(b.query, 60) from pg_stat_activity w join pg_stat_activity b on b.pid = any(pg_blocking_pids(w.pid));"
+	whoBlocks = "select a.pid, a.usename, a.application_name, a.state, a.xact_start, l.mode, l.relation::regclass, left(a.query, 60) as query from pg_locks l join pg_stat_activity a using (pid) where l.granted and l.mode not like 'AccessShare%' and l.relation::regclass::text ~ '^(apps|user_states|transitions|snapshots|held_changes)' order by a.xact_start;"
 	endLocks  = `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'an index is made'`
 )
 
@@ -171,7 +171,7 @@ func (s *theatre) lock() {
 	s.t.Cleanup(func() { _ = conn.Close(context.Background()) })
 }
 
-// blocker is the process id of who is in the way, empty while nobody waits.
+// blocker is the process id of who is in the way.
 func (d *drill) blocker() string {
 	out := d.shell(`psql -At "$POLLER_DATABASE_URL" -c "` + whoBlocks + `"`)
 	pid, _, _ := strings.Cut(out, "|")
