@@ -83,7 +83,7 @@ func databaseMend(err error) string {
 	case "3D000":
 		return "make the database, or check its name in database.url (POLLER_DATABASE_URL)"
 	case "42501":
-		return "grant what docs/operations.md lists under Permissions"
+		return "poller doctor, which names each right that is missing and has the grant; docs/operations.md lists all under Permissions"
 	case "42P01", "42703", "42883", "3F000":
 		return "poller migrate, as the owner of the tables"
 	case "53100":

@@ -54,7 +54,7 @@ func mishapsOfNATS() []mishap {
 			happen: func(s *theatre) { s.publishAgain() }, over: func(s *theatre) { s.removeLast() },
 			check: of("stream"), says: "is a copy of event", mend: "nats stream rmm PRESENCE_",
 			page: "the check `stream`, with the commands that mend it", metrics: []string{"poller_ready", `check="stream"`}, alerts: []string{"PollerStreamRefused"},
-			doctor: "somebody else writes", by: func(d *drill) { d.mendBoth() }, until: told,
+			doctor: "somebody else writes", by: func(d *drill) { d.mendBoth(); d.restart() }, until: told,
 		},
 		{
 			what:   "The event stream was deleted",

@@ -87,7 +87,7 @@ func mishapsOfPostgres() []mishap {
 			doctor: "lacks insert on snapshots", by: func(d *drill) {
 				grant := regexp.MustCompile(`grant insert on .*;`).FindString(d.sh("poller doctor", "as the role that owns the tables"))
 				d.shell(`psql '`+d.dsn+`' -c "`+grant+`"`, "GRANT") // as the owner
-				d.as("poller") // poller verify wants to read more than the daemon's role may
+				d.as("poller")                                      // poller verify wants to read more than the daemon's role may
 			},
 			until: append(written, "changes(poller_lease_epoch[10s]) == 0"),
 		},
