@@ -171,7 +171,6 @@ func mishapsOfSweeps() []mishap {
 				d.logs("ZIM refuses this id; this process asks about it alone and rarely from now on")
 				d.missed("ZIM refuses the id itself")
 			},
-			until: []string{ofWorld("poller_coverage_ratio") + " == 1"},
 		},
 		{
 			what:   "ZIM refuses one id in seventy",
