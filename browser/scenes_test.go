@@ -28,7 +28,7 @@ func TestScenes(t *testing.T) {
 			".card.budget": {"8.4 of 20", "slow down"},
 		}},
 		"look": {"", map[string][]string{
-			"#verdict": {"Ready, and something wants a look", "sweep 1,561 has no answer about 1,900 of 50,000 users", "31 events not told yet, the oldest for 45 s", "asked again",
+			"#verdict": {"Ready, and something wants a look", "sweep 1,561 has no answer about 1,900 of 50,000 users: 19 batches timed out", "31 events not told yet, the oldest for 45 s", "asked again",
 				"sweep 1,561 lasted longer than the schedule leaves room for, and 2 due times went by", "ZIM takes 8.4 of 20 requests a second", "clock is 1 min 15 s behind ZIM’s: set it"},
 			".card.users": {"7,300 users said to be offline, and not believed yet"}, "#incidents": {"being asked again", "s so far"},
 		}},

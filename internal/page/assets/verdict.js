@@ -42,7 +42,7 @@ function doubts(app) {
   const { users, last, lag, budget, clock: ahead } = app;
   if (budget.breaker) why.push('ZIM does not answer, and requests are held up');
   if (last && !last.complete) why.push(`sweep ${count(last.number)} ended early${last.failure ? `: ${last.failure}` : ''}`);
-  else if (last && last.missed > last.watched * few) why.push(`sweep ${count(last.number)} has no answer about ${count(last.missed)} of ${many(last.watched, 'user')}`);
+  else if (last && last.missed > last.watched * few) why.push(`sweep ${count(last.number)} has no answer about ${count(last.missed)} of ${many(last.watched, 'user')}${last.failure ? `: ${last.failure}` : ''}`);
   if (last?.skipped) why.push(`sweep ${count(last.number)} lasted longer than the schedule leaves room for, and ${many(last.skipped, 'due time')} went by`);
   if (budget.rate < budget.setting * enough) why.push(`ZIM takes ${short(budget.rate)} of ${short(budget.setting)} requests a second`);
   if (Math.abs(ahead) > apart) why.push(`this machine’s clock is ${duration(Math.abs(ahead))} ${ahead < 0 ? 'behind' : 'ahead of'} ZIM’s: set it`);
