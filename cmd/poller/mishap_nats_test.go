@@ -71,7 +71,7 @@ func mishapsOfNATS() []mishap {
 			happen: func(s *theatre) { s.nats.Stop() }, over: func(s *theatre) { s.nats.Start() },
 			check: "nats", says: "not connected", mend: "see that NATS runs",
 			page: "the checks `nats` and `stream`; the lag grows with the next change", metrics: []string{"poller_ready", `check="nats"`}, alerts: []string{"PollerNATSAway"},
-			doctor: "not reached", until: told,
+			doctor: "see that NATS runs and is reached from here", until: told,
 		},
 		{
 			what: "NATS is away for more than a minute, and users come and go",
@@ -83,14 +83,14 @@ func mishapsOfNATS() []mishap {
 			check: of("lag"), minute: true, says: "not told yet, the oldest for", mend: "see the check stream",
 			page: "the lag in events and seconds", shows: func(b page.Board) bool { return appOf(b, worldApp).Lag.Seconds > 60 },
 			metrics: []string{"poller_lag_seconds", `check="lag"`}, alerts: []string{"PollerNATSAway", "PollerEventsBehind"},
-			doctor: "not reached", look: func(d *drill) { d.logs("cannot tell") }, until: append(told, "max(poller_lag_seconds) == 0"),
+			doctor: "see that NATS runs and is reached from here", look: func(d *drill) { d.logs("cannot tell") }, until: append(told, "max(poller_lag_seconds) == 0"),
 		},
 		{
 			what:   "The network to NATS swallows everything",
 			happen: func(s *theatre) { s.toNATS.Stall() }, over: func(s *theatre) { s.toNATS.Resume() },
 			check: "nats", says: "not connected", mend: "see that NATS runs",
 			page: "the checks `nats` and `stream`", metrics: []string{"poller_ready", `check="nats"`}, alerts: []string{"PollerNATSAway"},
-			doctor: "no answer", until: told,
+			doctor: "see that NATS runs and is reached from here", until: told,
 		},
 	}
 }
