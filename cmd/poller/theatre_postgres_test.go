@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // as has the daemon, and who follows the runbook, use another role of Postgres.
@@ -131,19 +129,9 @@ func (s *theatre) restoreOlder() {
 	s.flip()
 	s.untilTold()
 	s.daemon.stop()
+	s.exec(`create role poller_owner`)
 	s.pool.Reset()
-	beside := *at
-	beside.Path = "/postgres"
-	conn, err := pgx.Connect(context.Background(), beside.String())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	for _, statement := range []string{"drop database poller with (force)", "create role poller_owner"} {
-		if _, err := conn.Exec(context.Background(), statement); err != nil {
-			s.t.Fatal(err)
-		}
-	}
+	line("psql --dbname postgres --command 'alter database presence rename to presence_before'")
 	line("createdb -O poller_owner presence")
 	line("pg_restore --exit-on-error --dbname presence presence.dump")
 	s.launch()
