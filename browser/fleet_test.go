@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,4 +39,34 @@ func TestIncidentsStay(t *testing.T) {
 	if fewest := ask[float64](b, `fewest`); fewest < 5 {
 		t.Errorf("%v of 5 incidents were left with a new board", fewest)
 	}
+}
+
+// The page opens with the worst app, and stays with it when that is mended and another is worse: nothing jumps away
+// from who reads it.
+func TestOpensWithTheWorst(t *testing.T) {
+	t.Parallel()
+	var later atomic.Bool
+	_, address := serve(t, func(now time.Time) page.Board {
+		b := fixture.Few(now)
+		if later.Load() {
+			b.Apps[0].Trouble, b.Apps[0].Budget.Breaker = "ZIM does not answer", true
+			b.Apps[4].Trouble = ""
+			for i := range b.Checks {
+				switch b.Checks[i].Name {
+				case "zim/7":
+					b.Checks[i].OK, b.Checks[i].Error = false, "ZIM does not answer"
+				case "zim/4294967295":
+					b.Checks[i].OK, b.Checks[i].Error = true, ""
+				}
+			}
+		}
+		return b
+	})
+	b := newTab(t, address)
+	b.open("")
+	b.has("#cards", "App 4294967295")
+	later.Store(true)
+	b.until(`document.querySelector("#apps a").textContent.includes("7 red")`)
+	b.until(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
+	b.has("#cards", "App 4294967295")
 }

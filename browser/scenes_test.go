@@ -46,7 +46,7 @@ func TestScenes(t *testing.T) {
 		"user": {"#/app/1234567890/user/alice", map[string][]string{
 			"#user": {"User alice", "alice is online since", "660200001 (no session)", "▲ timeout", "at 10,430", "▲ not told yet", "▲ missed", "waits to be confirmed"},
 		}},
-		"few":      {"", map[string][]string{"#verdict": {"Not ready: 1 check is red", "App 4294967295: zim/4294967295 is red", "App 1234567890: 31 events not told yet"}, "#apps": {"5 apps: 1 red, 1 look, 1 standby, 1 first sweep, 1 fresh"}}},
+		"few":      {"", map[string][]string{"#verdict": {"Not ready: 1 check is red", "App 4294967295: zim/4294967295 is red", "App 1234567890: 31 events not told yet"}, "#apps": {"5 apps: 1 red, 1 look, 1 standby, 1 first sweep, 1 fresh"}, "#cards": {"App 4294967295"}}},
 		"billions": {"", map[string][]string{"#process": {"1,200", "4,000 d"}, ".card.users": {"665,719,930 of 2,147,483,647"}, ".card.told": {"9,876,543,210"}}},
 		"silent":   {"#/app/1234567890/user/silent", map[string][]string{"#user": {"User silent", "never, as far as is known", "▲ absent", "refuses the id itself", "has nothing of this user"}}},
 		"erased":   {"#/app/1234567890/user/erased", map[string][]string{"#user": {"erased: online → unknown", "retention has dropped them", "there is none"}}},

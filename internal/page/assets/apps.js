@@ -12,8 +12,7 @@ const few = 8;
 export function show(element, board, chosen, wanted) {
   element.hidden = board.apps.length < 2;
   if (element.hidden) return;
-  const all = board.apps.map((app) => ({ app, verdict: judge(app, board.checks) }));
-  all.sort((a, b) => order.indexOf(b.verdict.level) - order.indexOf(a.verdict.level) || a.app.app - b.app.app);
+  const all = worstFirst(board);
   const found = all.filter(({ app, verdict }) => `${app.app} ${verdict.word}`.includes(wanted));
   fill(element,
     h('div', { class: 'bar' },
@@ -29,6 +28,12 @@ export function show(element, board, chosen, wanted) {
               h('span', { class: 'quiet' }, verdict.word, app.users ? ` · ${short(app.users.online)} online` : '')))))
       : h('p', { class: 'quiet' }, `None of ${count(all.length)} has that in its id or state.`),
     board.total > board.apps.length && h('p', { class: 'quiet' }, `${many(board.total - board.apps.length, 'more app is', 'more apps are')} not listed.`));
+}
+
+/** worstFirst are the apps, each with its verdict. */
+export function worstFirst(board) {
+  const all = board.apps.map((app) => ({ app, verdict: judge(app, board.checks) }));
+  return all.sort((a, b) => order.indexOf(b.verdict.level) - order.indexOf(a.verdict.level) || a.app.app - b.app.app);
 }
 
 /** tally is how many there are of each state. */

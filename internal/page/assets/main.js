@@ -15,6 +15,7 @@ const at = (name) => document.getElementById(name);
 
 const most = 20; // apps of which the board has all
 let board = null;
+let opened = null; // the app that is shown where the address names none
 let detail = null; // the chosen app with all of it, where the board has not all of each
 let came = 0; // when the board did, by the browser's own clock that nobody sets
 let lost = null; // since when there is no connection, and why
@@ -63,10 +64,16 @@ function lostBoard(why) {
   fill(at('verdict'), h('p', { class: 'headline' }, mark('bad'), 'No answer'), h('p', { class: 'summary' }, why.message), unreached());
 }
 
-/** chosen is the app that is shown. */
+/**
+ * chosen is the app that is shown. Where the address names none it is the worst at the time when the page was opened,
+ * and stays that one: nothing jumps away from who reads it.
+ */
 function chosen() {
   const { app } = route();
-  return board.apps.find((a) => a.app === app) ?? (app === null ? board.apps[0] : undefined);
+  if (app !== null) return board.apps.find((a) => a.app === app);
+  const found = board.apps.find((a) => a.app === opened) ?? apps.worstFirst(board)[0]?.app;
+  opened = found?.app ?? null;
+  return found;
 }
 
 /** polled is the app that is shown, where it is polled here; what is told of it is known then. */
