@@ -23,8 +23,8 @@ func (e *OldServerError) Mend() string { return "upgrade to NATS 2.10 or newer" 
 func TryVersion(nc *nats.Conn) error {
 	version := nc.ConnectedServerVersion()
 	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil || major > 2 || major == 2 && minor >= 10 {
-		return nil
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err == nil && (major < 2 || major == 2 && minor < 10) {
+		return &OldServerError{version}
 	}
-	return &OldServerError{version}
+	return nil
 }
