@@ -122,6 +122,7 @@ func TestHolderBehindAPoolerIsCutOff(t *testing.T) {
 	w.sweeps(1)
 	before := w.zim.Stats().Arrivals
 	w.until("the next sweep is under way", func() bool { return w.zim.Stats().Arrivals > before+5 })
+	p.countTerms()
 	since := time.Now()
 	p.proxy.Stall()
 	took := p.goesOn(since)
