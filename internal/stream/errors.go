@@ -55,13 +55,14 @@ func (e *ForeignError) Error() string {
 // bucket, which has taken it over.
 func (e *ForeignError) Mend() string {
 	mend := fmt.Sprintf("nats stream rmm %s %d", e.Stream, e.StreamSeq)
-	words := strings.Split(e.Subject, ".") // presence, v1, the app, the kind, the user
+	app := strings.TrimPrefix(e.Stream, "PRESENCE_")
+	behind, ours := strings.CutPrefix(e.Subject, "presence.v1."+app+".")
+	_, user, _ := strings.Cut(behind, ".") // behind the kind
 	// What somebody else has written there is not for a shell unless it is a user.
-	if _, err := presence.DecodeUser(words[len(words)-1]); err != nil || len(words) != 5 {
+	if _, err := presence.DecodeUser(user); !ours || err != nil || user == "" {
 		return mend
 	}
-	bucket := "presence_" + words[2]
-	return mend + fmt.Sprintf("; nats stream purge KV_%s --subject '$KV.%s.%s'", bucket, bucket, words[4])
+	return mend + fmt.Sprintf("; nats stream purge KV_presence_%s --subject '$KV.presence_%s.%s'", app, app, user)
 }
 
 // surprise marks an error as weather.

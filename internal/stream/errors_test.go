@@ -92,6 +92,8 @@ func TestForeignErrorMend(t *testing.T) {
 	for subject, want := range map[string]string{
 		"presence.v1.7.online.a-b_=2E": rmm + "; nats stream purge KV_presence_7 --subject '$KV.presence_7.a-b_=2E'",
 		"presence.v1.7.online.'$(x)'":  rmm,
+		"presence.v1.$(x).online.a":    rmm,
+		"presence.v1.8.online.a":       rmm,
 		"presence.v1.7.online.=2e":     rmm,
 		"elsewhere":                    rmm,
 		"":                             rmm,
