@@ -38,7 +38,7 @@ func (v *veil) name(app uint32, user string) string {
 var (
 	saidByZIM = regexp.MustCompile(`(?s)((?:ZIM answered (?:code|HTTP) -?\d+|ask ZIM) )\(.*\)`)
 	quoted    = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
-	subject   = regexp.MustCompile(`(presence\.v1\.|\$KV\.)\S+`)
+	subject   = regexp.MustCompile(`(presence\.v1\.|\$KV\.)\S*?('?;?(?:\s|$))`) // a command keeps its quote
 )
 
 // text is a text without what may name a user. A nil veil hides nothing.
@@ -54,7 +54,7 @@ func (v *veil) text(s string) string {
 func Unnamed(text string) string {
 	text = saidByZIM.ReplaceAllString(text, "${1}(…)")
 	text = quoted.ReplaceAllString(text, `"…"`)
-	return subject.ReplaceAllString(text, "${1}…")
+	return subject.ReplaceAllString(text, "${1}…${2}")
 }
 
 // board hides in a board what may name a user.
