@@ -21,7 +21,7 @@ func (a *app) board(me string, sight *ledger.Sight, now time.Time) page.App {
 		Budget: page.Budget{Rate: a.budget.Rate(), Used: a.spent.used(now, a.budget.Spent())},
 	}
 	a.panel.show(&shown, now)
-	shown.Budget.Used = min(1, shown.Budget.Used/slots(shown.Budget.Setting))
+	shown.Budget.Used = min(1, shown.Budget.Used/shown.Budget.Setting)
 	if lease == nil {
 		shown.Lease = page.Lease{Holder: holderOf(sight, a.id)}
 		return shown
@@ -62,7 +62,7 @@ func slots(rate float64) float64 {
 func (p *panel) show(to *page.App, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	to.Schedule, to.Budget.Setting = p.schedule, p.setting
+	to.Schedule, to.Budget.Setting = p.schedule, slots(p.setting)
 	if p.since.IsZero() {
 		return
 	}

@@ -36,6 +36,12 @@ func TestPanel(t *testing.T) {
 	if a := p.shownAt(now); a.Schedule != "@every 1m" || a.Budget.Setting != 20 || a.Users != nil || a.Running != nil || a.Last != nil || a.Lease.Since != nil {
 		t.Errorf("before the first term: %+v", a)
 	}
+	for _, rate := range []float64{0.5, 1.5, 2.9, 20} { // what counts of it is all that ZIM can take
+		p.configured("@every 1m", rate)
+		if a, limit := p.shownAt(now), budget.New(rate, nil).Rate(); a.Budget.Setting != limit {
+			t.Errorf("a rate of %v is shown as %v, and %v are allowed", rate, a.Budget.Setting, limit)
+		}
+	}
 	p.begin(now)
 	if a := p.shownAt(now); a.Users == nil || a.Users.Coverage != nil || a.Next != nil || a.Delay != nil || !a.Lease.Since.Equal(now) {
 		t.Errorf("at the beginning: %+v", a)

@@ -142,7 +142,7 @@ type Ages struct {
 
 // Budget is how the requests go.
 type Budget struct {
-	Setting float64 `json:"setting"` // requests a second, as configured
+	Setting float64 `json:"setting"` // requests a second, as configured: as far as it counts
 	Rate    float64 `json:"rate"`    // that are allowed at the moment
 	Used    float64 `json:"used"`    // share of the setting in the last minute, 0 to 1
 	Breaker bool    `json:"breaker"` // ZIM does not answer, and requests are held up
