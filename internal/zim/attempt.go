@@ -209,6 +209,9 @@ func (c *Client) exchange(ctx context.Context, way way, sent func(), batch []pre
 		if way.http2 && ctx.Err() != nil && !written.Load() {
 			_ = way.Close() // or it might still leave, when its slot counts as spent
 		}
+		if timedOut(err) {
+			err = fmt.Errorf("no answer within %s: %w", way.Timeout, err)
+		}
 		return reply{}, fromTransport(err, way.Secret)
 	}
 	defer resp.Body.Close()
@@ -237,9 +240,13 @@ var errTooLong = errors.New("the reply is longer than 1 MiB")
 // alone is kept, cleaned: net/http quotes what the server sent.
 func fromTransport(err error, secret string) *Error {
 	result := "cut"
-	var timeout net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
+	if timedOut(err) {
 		result = "timeout"
 	}
 	return &Error{Class: Weather, Err: errors.New(clean(err.Error(), secret)), result: result}
+}
+
+func timedOut(err error) bool {
+	late, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && late.Timeout()
 }

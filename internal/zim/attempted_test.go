@@ -2,6 +2,7 @@ package zim
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,9 @@ func TestAttemptsAreTold(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	if log := r.log.String(); !strings.Contains(log, "ask ZIM: no answer within 1s: ") {
+		t.Errorf("the log does not say how long was waited:\n%s", log)
 	}
 }
 
