@@ -72,7 +72,9 @@ scenarios:
 # Where make outages writes its table.
 OUTAGES_DOCS ?= $(CURDIR)/docs/outages.md
 
-## outages: each outage done to a real daemon, seen in readiness, on the page, in the metrics and by the alerts of a real Prometheus
+# It wants prometheus, psql, curl and script from packages, the nats program (go install
+# github.com/nats-io/natscli/nats@latest), and root, which fills up a disk of its own.
+## outages: each outage done to a real daemon, seen in readiness, on the page, in the metrics and by the alerts of a real Prometheus, and mended by the runbook
 outages:
 	@scripts/need-postgres
 	go test ./cmd/poller -run 'TestOutages$$' -v -count 1 -timeout 0 -outages -outages.docs '$(OUTAGES_DOCS)'

@@ -78,6 +78,11 @@ func TestOutages(t *testing.T) {
 	s := newTheatre(t)
 	var p *prometheus
 	if *outagesLong {
+		for _, program := range []string{"nats", "psql", "curl", "script"} {
+			if _, err := exec.LookPath(program); err != nil {
+				t.Fatal("make outages follows the runbook, which wants: ", err)
+			}
+		}
 		p = newPrometheus(t, strings.TrimPrefix(s.base, "http://"))
 		s.alarms = p
 	}
