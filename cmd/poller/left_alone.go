@@ -19,19 +19,26 @@ type rest struct {
 	said  time.Time // the end of the one that was said aloud last
 }
 
-// ask notes that ZIM wants it, and says a long one aloud, once however many replies ask
-// for it together.
+// ask notes that ZIM wants it, and says a long one aloud: once however many replies ask
+// for it together, and again when it becomes longer.
 func (r *rest) ask(until time.Time, log zerolog.Logger) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
-	if until.Sub(now) >= longRest && !r.said.After(now) {
+	if left := time.Until(until); left >= longRest && until.Sub(r.said) >= longRest {
 		r.said = until
-		log.Warn().Float64("seconds", until.Sub(now).Round(time.Second).Seconds()).
+		log.Warn().Float64("seconds", left.Round(time.Second).Seconds()).
 			Msg("ZIM asks to be left alone, and nobody is asked about meanwhile")
 	}
 	if until.After(r.until) {
 		r.until = until
+	}
+}
+
+// inherit takes over what the holder of the lease before was asked for, where the lease
+// says to begin later than its requests alone can want: they count for a window.
+func (r *rest) inherit(begin time.Time, window time.Duration, log zerolog.Logger) {
+	if time.Until(begin) > window+longRest {
+		r.ask(begin, log)
 	}
 }
 

@@ -39,7 +39,7 @@ func fullMend(app string, err error) string {
 	if app == "" || !errors.Is(err, stream.ErrFull) {
 		return ""
 	}
-	return "where it is the stream that is limited: nats stream edit PRESENCE_" + app + " --max-msgs=-1 --max-bytes=-1; " +
+	return "where it is the stream that is limited: nats stream edit PRESENCE_" + app + " --max-msgs=-1 --max-bytes=-1; or larger numbers, where the limits protect the disk; " +
 		"else raise the limit of the account, or make room on the disk of NATS; nothing is dropped"
 }
 

@@ -154,7 +154,7 @@ func (s *theatre) olderSchema() {
 
 // What the runbook says of locks, and who holds one here.
 const (
-	whoBlocks = "select a.pid, a.usename, a.application_name, a.state, a.xact_start, l.mode, l.relation::regclass, left(a.query, 60) as query from pg_locks l join pg_stat_activity a using (pid) where l.granted and l.mode not like 'AccessShare%' and l.relation::regclass::text ~ '^(apps|user_states|transitions|snapshots|held_changes)' order by a.xact_start;"
+	whoBlocks = "select a.pid, a.usename, a.application_name, a.state, a.xact_start, l.mode, l.relation::regclass, left(a.query, 60) as query from pg_locks l join pg_stat_activity a using (pid) where l.granted and l.mode not like 'AccessShare%' and l.database = (select oid from pg_database where datname = current_database()) and l.relation::regclass::text ~ '(^|[.])(apps|user_states|transitions|snapshots|held_changes)' order by a.xact_start;"
 	endLocks  = `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'an index is made'`
 )
 

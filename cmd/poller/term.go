@@ -40,6 +40,7 @@ func (a *app) term(ctx context.Context, lease *ledger.Lease, work func(context.C
 	held, free := lease.While(ctx)
 	defer free()
 	a.budget.Pause(lease.NotBefore())
+	a.rest.inherit(lease.NotBefore(), a.budget.Window(), a.log)
 	a.metrics.SetLease(true, lease.Epoch())
 	memory, err := a.load(held, lease)
 	if err != nil {
