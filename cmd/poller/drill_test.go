@@ -164,6 +164,7 @@ func (s *theatre) night(m mishap, p *prometheus, red readyCheck) {
 	d := s.newDrill(m, p, red)
 	if !m.ends {
 		d.sh("curl -s http://127.0.0.1:8080/readyz", red.Name, m.mend)
+		s.picture(m)
 	}
 	if m.doctor != "" || m.check == "" {
 		d.sh("poller doctor", m.doctor)

@@ -27,9 +27,11 @@ type mishap struct {
 	until  []string     // what Prometheus says when it is over, as the runbook has it
 }
 
-// mishaps are the bad days, in an order in which each can follow the one before.
+// mishaps are the bad days, in an order in which each can follow the one before. Those
+// of Postgres come first: one takes the newest migration back, and with it what events of
+// the others need.
 func mishaps() []mishap {
-	return slices.Concat(mishapsOfZIM(), mishapsOfSweeps(), mishapsOfNATS(), mishapsOfPostgres(), mishapsOfWatchlist(), mishapsOfProcess(), mishapsOfRestore())
+	return slices.Concat(mishapsOfPostgres(), mishapsOfZIM(), mishapsOfSweeps(), mishapsOfNATS(), mishapsOfWatchlist(), mishapsOfProcess(), mishapsOfRestore())
 }
 
 func appOf(b page.Board, id uint32) page.App {

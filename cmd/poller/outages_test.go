@@ -121,9 +121,6 @@ func (s *theatre) follow(m mishap, p *prometheus) time.Duration {
 	if took > most && !m.minute {
 		s.t.Errorf("%s was red after %s, want %s at the most", m.check, took, most)
 	}
-	if !m.ends {
-		s.picture(m)
-	}
 	s.night(m, p, red)
 	s.untilReady(s.daemon)
 	return took
