@@ -189,13 +189,14 @@ func (w *world) liveListIsRight(t *testing.T, told <-chan page.Told) {
 func (w *world) userIsExplained(t *testing.T, s site) {
 	query := "/api/user?" + url.Values{"app": {fmt.Sprint(w.appID)}, "user": {"person-03"}}.Encode()
 	var got, want map[string]any
-	w.until("the newest event in the bucket", func() bool {
+	w.until("the newest event in the bucket, and noted as told", func() bool {
 		if status, body := s.get(query, &got); status != http.StatusOK {
 			t.Fatalf("%s: %d %s", query, status, body)
 		}
-		entry, _ := got["stream"].(map[string]any)["entry"].(map[string]any)
+		standing := got["stream"].(map[string]any)
+		entry, _ := standing["entry"].(map[string]any)
 		events := got["events"].([]any)
-		return entry != nil && entry["id"] == events[len(events)-1].(map[string]any)["id"]
+		return entry != nil && entry["id"] == events[len(events)-1].(map[string]any)["id"] && standing["told_seq"] == entry["seq"]
 	})
 	out, code := w.run("explain", "-o", "json", "--from", s.addr, "person-03")
 	if err := json.Unmarshal([]byte(out), &want); err != nil || code != 0 {
