@@ -61,7 +61,7 @@ func mishapsOfZIM() []mishap {
 			check: of("zim"), says: "since", mend: "zim.base_url",
 			page: "the app's trouble; the sweep stands; ages grow", shows: troubled,
 			metrics: []string{"poller_ready", `result="timeout"`}, alerts: []string{"PollerZIMSilent"},
-			doctor: "timeout awaiting response headers", by: func(d *drill) { d.says("ZIM answers again", well) }, until: answers,
+			doctor: "ask ZIM: no answer within 5s", by: func(d *drill) { d.says("ZIM answers again", well) }, until: answers,
 		},
 		{
 			what:   "ZIM answers with half a page of JSON, and goes on with that",
@@ -73,7 +73,7 @@ func mishapsOfZIM() []mishap {
 			},
 			metrics: []string{`result="unreadable"`, `poller_answer_age_seconds{app="` + fmt.Sprint(uint32(worldApp)) + `",rank="median"}`},
 			alerts:  []string{"PollerZIMSilent", "PollerAnswersOld"},
-			doctor:  "reached 0 of 400 users",
+			doctor:  "ask ZIM: read the reply: ",
 			by:      func(d *drill) { d.says("ZIM answers again", well) },
 			until:   append([]string{fmt.Sprintf(`poller_answer_age_seconds{app="%d",rank="median"} < 10`, uint32(worldApp))}, answers...),
 		},
