@@ -3,6 +3,7 @@ package replay_test
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -64,17 +65,18 @@ func TestInterruptedAtRandom(t *testing.T) {
 		{name: "filtered", first: 10, last: 29_900, Choice: ledger.Choice{Kinds: []presence.Kind{presence.KindOnline}}},
 	} {
 		dice := rand.New(rand.NewPCG(1, 2))
+		most := len(h.wanted(c)) / 8 // messages between two interruptions
 		for cuts := 0; ; {
 			ctx, cancel := context.WithCancel(t.Context())
 			r := h.start(c)
-			cutting := &cutter{Teller: r.Teller, left: 1 + dice.IntN(4000)}
+			cutting := &cutter{Teller: r.Teller, left: 1 + dice.IntN(most)}
 			r.Teller = cutting
 			cutting.cut = func() {
 				cuts++
 				switch dice.IntN(4) {
 				case 0:
 					h.server.Restart() // it goes on by itself
-					cutting.left = 1 + dice.IntN(4000)
+					cutting.left = 1 + dice.IntN(most)
 				case 1:
 					h.execute(`update replays set told_seq = first_seq - 1, told = 0 where name = $1`, c.name) // kill -9: nothing was noted
 					cancel()
@@ -116,7 +118,7 @@ func (h *house) cutUp(c choice, each int) {
 	h.t.Fatalf("%s does not come to its end", c.name)
 }
 
-// cutter interrupts after so many messages.
+// cutter interrupts after so many messages, or a few more: several are told at a time.
 type cutter struct {
 	replay.Teller
 	left int
@@ -124,9 +126,12 @@ type cutter struct {
 }
 
 func (c *cutter) Tell(ctx context.Context, messages []presence.Retold, told func(int)) (int, error) {
+	before := 0
 	return c.Teller.Tell(ctx, messages, func(n int) {
 		told(n)
-		if c.left--; c.left == 0 {
+		c.left, before = c.left-(n-before), n
+		if c.left <= 0 {
+			c.left = math.MaxInt
 			c.cut()
 		}
 	})
