@@ -33,6 +33,26 @@ func (s *theatre) amend(that, this string) {
 	s.reload("configuration reloaded")
 }
 
+// untilIdle waits until the app that is swept once an hour has been, under the lease that is held: what came before
+// may have cost one, and a term begins with a sweep.
+func (s *theatre) untilIdle() {
+	s.t.Helper()
+	s.until("the idle app has been swept", func() bool {
+		s.daemon.mu.Lock()
+		defer s.daemon.mu.Unlock()
+		swept := false
+		for _, line := range s.daemon.lines {
+			switch of := strings.Contains(line, fmt.Sprintf(`"app":%d,`, uint32(idleApp))); {
+			case of && strings.Contains(line, `"message":"sweep ended"`):
+				swept = true
+			case of && (strings.Contains(line, `"message":"lease taken"`) || strings.Contains(line, `"message":"lease lost"`)):
+				swept = false
+			}
+		}
+		return swept
+	})
+}
+
 // mishapsOfZIM are those of the API and of the way there.
 func mishapsOfZIM() []mishap {
 	idle := fmt.Sprintf("zim/%d", uint32(idleApp))
@@ -41,7 +61,7 @@ func mishapsOfZIM() []mishap {
 	return []mishap{
 		{
 			what: "ZIM cannot be reached, between two sweeps", short: true,
-			happen: func(s *theatre) { s.idleZIM.Close() }, over: func(s *theatre) { s.startIdleZIM() },
+			happen: func(s *theatre) { s.untilIdle(); s.idleZIM.Close() }, over: func(s *theatre) { s.startIdleZIM() },
 			check: idle, says: "ZIM cannot be reached since", mend: "network, DNS, proxy, firewall",
 			page: "the app's trouble, with the time from which it is so", shows: func(b page.Board) bool { return appOf(b, idleApp).Trouble != "" },
 			metrics: []string{"poller_ready", `poller_check_ok{app="` + fmt.Sprint(uint32(idleApp)) + `",check="zim"}`}, alerts: []string{"PollerNotReady"},
