@@ -59,12 +59,12 @@ func mishapsOfNATS() []mishap {
 		{
 			what:   "The event stream was deleted",
 			happen: func(s *theatre) { s.deleteStream(); s.flip() }, over: func(*theatre) {},
-			page: "nothing: within seconds it is made anew, and goes on where the old one was", metrics: []string{"poller_told_events_total"},
+			heals: true, page: "nothing: within seconds it is made anew, and goes on where the old one was", metrics: []string{"poller_told_events_total"},
 		},
 		{
 			what:   "The end of the event stream is lost: the disk of NATS was restored to an older state",
 			happen: func(s *theatre) { s.rollBack() }, over: func(*theatre) {},
-			page: "nothing: within seconds what is missing is published again, the same", metrics: []string{"poller_told_events_total"},
+			heals: true, page: "nothing: within seconds what is missing is published again, the same", metrics: []string{"poller_told_events_total"},
 		},
 		{
 			what: "NATS is away", short: true,

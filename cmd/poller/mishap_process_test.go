@@ -60,12 +60,12 @@ func mishapsOfProcess() []mishap {
 		{
 			what:   "The process is killed, and its supervisor starts it again",
 			happen: func(s *theatre) { s.flip(); s.daemon.kill(); s.startDaemon() }, over: func(*theatre) {},
-			page: "the time since which it runs", metrics: []string{"poller_lease_epoch", "process_start_time_seconds"},
+			heals: true, page: "the time since which it runs", metrics: []string{"poller_lease_epoch", "process_start_time_seconds"},
 		},
 		{
 			what:   "The process is stopped in order, and started again",
 			happen: func(s *theatre) { s.flip(); s.daemon.stop(); s.startDaemon() }, over: func(*theatre) {},
-			page: "the time since which it runs", metrics: []string{"poller_lease_epoch", "process_start_time_seconds"},
+			heals: true, page: "the time since which it runs", metrics: []string{"poller_lease_epoch", "process_start_time_seconds"},
 		},
 		{
 			what:   "One of two replicas dies",

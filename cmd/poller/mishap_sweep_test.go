@@ -20,7 +20,7 @@ func (d *drill) missed(why string) {
 		user, _, _ = strings.Cut(user, "\n")
 		return user != ""
 	})
-	d.sql(missedLast, user)
+	d.quoted(missedLast) // the next sweep misses others
 	d.until("it is explained by "+why, func() bool {
 		return strings.Contains(d.explain(user), why)
 	})

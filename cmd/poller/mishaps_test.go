@@ -18,6 +18,7 @@ type mishap struct {
 	metrics      []string // series that move
 	alerts       []string // that fire, and have the runbook's entry for it; empty for none
 	ends         bool     // the process goes with it
+	heals        bool     // by itself, within seconds: readiness may be red for as long
 	asked        bool     // only a request can tell
 	minute       bool     // it is red after a minute, by what it means
 

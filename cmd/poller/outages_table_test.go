@@ -15,6 +15,8 @@ type outageTable struct{ rows []string }
 func (o *outageTable) add(m mishap, took time.Duration) {
 	check := "stays green"
 	switch subject, _, _ := strings.Cut(m.check, "/"); {
+	case m.heals:
+		check = "green again within seconds"
 	case m.ends:
 		check = "does not answer"
 	case m.check != "":

@@ -46,7 +46,24 @@ func (s *theatre) seen(m mishap) (red readyCheck, took time.Duration) {
 	for _, words := range m.metrics {
 		s.moved(words, before)
 	}
+	if m.check == "" && !m.ends && !m.heals {
+		s.green(m)
+	}
 	return red, took
+}
+
+// green holds that all checks are.
+func (s *theatre) green(m mishap) {
+	s.t.Helper()
+	var answer struct{ Checks []readyCheck }
+	if err := s.get("/readyz", &answer); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, c := range answer.Checks {
+		if !c.OK {
+			s.t.Errorf("%s: %s is red: %s", m.what, c.Name, c.Error)
+		}
+	}
 }
 
 // onPage waits until the page shows it: the check, its mend, and what else there is.
