@@ -26,7 +26,9 @@ func pooled(t *testing.T, over string, env ...string) *world {
 	if over == "unix" {
 		dsn = pooler.SocketDSN()
 	}
-	return w.with("POLLER_DATABASE_URL=" + dsn)
+	w = w.with("POLLER_DATABASE_URL=" + dsn)
+	w.pooler = pooler
+	return w
 }
 
 // The whole job through a pooler, over both kinds of socket: users come, change and
@@ -56,7 +58,12 @@ func TestTheMainJobThroughAPooler(t *testing.T) {
 			if owner := w.count(`select count(owner) from apps where app_id = $1`, worldApp); owner != 0 {
 				t.Error("the lease was not released")
 			}
-			if _, code := w.run("sweep"); code != 0 {
+			_, code := w.run("sweep")
+			if code != 0 && w.pooler.Starts() > 1 { // it has ended in between, which is no fault of ours
+				w.until("the pooler answers", func() bool { return w.pooler.Ready(t.Context()) == nil })
+				_, code = w.run("sweep")
+			}
+			if code != 0 {
 				t.Errorf("poller sweep: exit code %d, want 0", code)
 			}
 			w.audit()

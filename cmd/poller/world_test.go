@@ -41,6 +41,8 @@ type world struct {
 	zim   *zimsim.App
 	env   []string
 	appID uint32
+
+	pooler *localtest.Pooler // nil where the program needs none
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -41,8 +42,9 @@ default_pool_size = %d
 `
 
 // untilInputEnds is a shell's: it runs a program for as long as somebody holds the other end of its input, so
-// that the program does not outlive a test process, however that ends.
-const untilInputEnds = `"$0" "$@" & read -r _ || true; kill -9 $!; wait`
+// that the program does not outlive a test process, however that ends. One that ends before is started again, as a
+// supervisor does: pgbouncer 1.18 may end with "bad client state" when a client leaves while its statement is cancelled.
+const untilInputEnds = `(while :; do "$0" "$@"; sleep 0.1; done) & read -r _ || true; kill -9 0`
 
 // poolerSessions are what all clients of a pooler share.
 const poolerSessions = 8
@@ -104,7 +106,7 @@ func newPooler(t testing.TB, dsn string) (*Pooler, error) {
 			t.Logf("log of pgbouncer:\n%s", said[max(0, len(said)-5000):])
 		}
 	})
-	return p, p.ready(t.Context())
+	return p, p.Ready(t.Context())
 }
 
 // DSN leads through the pooler over TCP.
@@ -119,8 +121,14 @@ func (p *Pooler) through(host string) string {
 	return u.String()
 }
 
-// ready waits until the pooler answers over both sockets.
-func (p *Pooler) ready(ctx context.Context) error {
+// Starts counts how often the pooler was started: more than once where it has ended in between.
+func (p *Pooler) Starts() int {
+	said, _ := os.ReadFile(filepath.Join(p.dir, "log"))
+	return strings.Count(string(said), "process up")
+}
+
+// Ready waits until the pooler answers over both sockets.
+func (p *Pooler) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	for _, dsn := range []string{p.DSN(), p.SocketDSN()} {
