@@ -108,10 +108,10 @@ func (s *theatre) startIdleZIM() {
 	if s.idleAt == "" {
 		s.idleAt = "127.0.0.1:0"
 	}
-	s.idleZIM = zimsim.New(zimsim.Config{Apps: []zimsim.AppConfig{{ID: idleApp, Secret: worldSecret}}, Seed: 7})
-	if err := s.idleZIM.Start(context.Background(), s.idleAt, ""); err != nil {
-		s.t.Fatal(err)
-	}
+	s.until("the address of the idle app's ZIM is free", func() bool { // another test may have a connection from it
+		s.idleZIM = zimsim.New(zimsim.Config{Apps: []zimsim.AppConfig{{ID: idleApp, Secret: worldSecret}}, Seed: 7})
+		return s.idleZIM.Start(context.Background(), s.idleAt, "") == nil
+	})
 	s.idleAt = strings.TrimPrefix(s.idleZIM.URL(), "http://")
 	s.whole.Cleanup(s.idleZIM.Close)
 }
